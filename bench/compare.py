@@ -43,7 +43,7 @@ def passes(run: Run, peer: Peer, topic: str) -> list[Mapping[str, float]]:
     found: list[Mapping[str, float]] = []
     for nth in range(len(peer.subjects)):
         first, last = done.mark(FIRST, nth), done.mark(LAST, nth)
-        counted, ago_s = int(last.said["events"]), float(last.said.get("ago_s", 0.0))
+        counted, ago_s = int(last.values["events"]), float(last.values.get("ago_s", 0.0))
         with_start = (last.at_s - ago_s - done.began_s, last.cpu_s) if nth == 0 else None
         figures = rates(counted, last.at_s - ago_s - first.at_s, last.cpu_s - first.cpu_s, with_start)
         found.append(figures | {"events": counted, "peak_rss_mb": done.peak_rss_bytes / 1e6})

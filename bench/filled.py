@@ -124,7 +124,7 @@ def _documents_of(result: Result, made: Made) -> Iterator[RawBSONDocument]:
             figures = _figures(sum(views[row]), sum(rated[row]), sum(micro[row]), "", made.newest_ms)
             if result.top is not None:
                 figures["components"] = films.top(result.top.limit, row, figures["views"])
-            yield _encoded(result, Key(result.window, start_ms, "0" if result.of_records else ""), figures)
+            yield _encoded(result, Key(result.window, start_ms, "0" if result.aggregates_records else ""), figures)
 
 
 def _figures(views: int, rated: int, micro: int, genre: str, newest_ms: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Mark:
     at_s: float
     """The time by the monotonic clock."""
     cpu_s: float
-    said: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
     """Further values that it reported."""
 
 

@@ -136,7 +136,7 @@ def work(settings: Settings, events: int, workers: int = 1, command: Sequence[st
     # One of several workers may leave its partitions to the others, which find that all is counted.
     began_s = min(one.mark(FIRST).at_s for one in done)
     ended_s = min(one.mark(TOLD).at_s for one in done)
-    totals = [one.mark(LAST).said for one in done]
+    totals = [one.mark(LAST).values for one in done]
     counted = sum(worker["events"] for worker in totals)
     if counted < events:
         raise PeerFailed(f"{counted:,} of {events:,} events were counted: {done[0].log}")

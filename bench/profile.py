@@ -42,7 +42,7 @@ def stages(run: Run, topic: str) -> Mapping[str, float]:
     # The time of the interpreter and its imports does not depend on events.
     whole_us = 1e6 * (sum(times["threads"].values()) - times["start_s"]) / run.events
     us[REST] = whole_us - sum(us.values())
-    rows: list[tuple[str, ...]] = [(stage, f"{us[stage]:.3f}") for stage in sorted(us, key=place)]
+    rows: list[tuple[str, ...]] = [(stage, f"{us[stage]:.3f}") for stage in sorted(us, key=sort_key)]
     run.console.print(table_of("Stages", ("", "µs an event"), [*rows, ("all", f"{whole_us:.3f}")]))
     threads = [(name, 1e6 * seconds / run.events) for name, seconds in times["threads"].items()]
     shown: list[tuple[str, ...]] = [(name, f"{value:.3f}") for name, value in threads if value >= LEAST_US]
@@ -52,10 +52,10 @@ def stages(run: Run, topic: str) -> Mapping[str, float]:
     }
 
 
-def place(stage: str) -> tuple[int, str]:
+def sort_key(stage: str) -> tuple[int, str]:
     """The sort key of a stage in a table: the order of STAGES; a pattern matches all stages with its beginning.
 
-    >>> place("fetch: batches") < place("result: daily_stats") < place("result: top_movies") < place(REST)
+    >>> sort_key("fetch: batches") < sort_key("result: daily_stats") < sort_key("result: top_movies") < sort_key(REST)
     True
     """
     for index, (pattern, _) in enumerate(STAGES):

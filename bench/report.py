@@ -16,7 +16,7 @@ from bench.compare import SUBJECTS
 from bench.ending import in_a_line
 from bench.goals import GOALS, OURS, Goal
 from bench.installs import NotInstalled, python_with
-from bench.profile import PREFIX, place
+from bench.profile import PREFIX, sort_key
 from bench.replacing import replaced
 from bench.results import FULL, RESULTS, ROOT, Found, Result, Summary, load, of_full_runs
 from bench.running import table_of
@@ -214,7 +214,7 @@ def profile_table(found: Found) -> str:
     if one is None or one.skipped:
         return ""
     us = {name.removeprefix(PREFIX): value for name, value in one.figures.items() if name.startswith(PREFIX)}
-    rows = [(stage, f"{us[stage]:.2f}") for stage in sorted(us, key=place)]
+    rows = [(stage, f"{us[stage]:.2f}") for stage in sorted(us, key=sort_key)]
     return table(("stage", "µs CPU an event"), [*rows, ("all", f"{one.figures['cpu_us_per_event']:.2f}")])
 
 

@@ -85,7 +85,7 @@ def measured(run: Run, settings: Settings, filling: Filled, seconds: float) -> l
     argv = [*COMMAND, "serve", "--port", "0"]
     with Meter("movie-stream serve", argv, variables(settings), _serving) as meter:
         began = meter.until(_ADDRESS, STARTED_WITHIN_S)
-        address = str(began.mark(_ADDRESS).said["url"])
+        address = str(began.mark(_ADDRESS).values["url"])
         first = asyncio.run(_one_by_one(address))
         with changing(settings, filling):
             before_s = meter.cpu_s

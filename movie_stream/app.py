@@ -23,8 +23,8 @@ from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
 from movie_stream.agents.worker import Worker
-from movie_stream.columnar.allocator import give_back
-from movie_stream.console import ending, logs
+from movie_stream.columnar.allocator import configure_malloc
+from movie_stream.console import exits, logs
 from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.layout import Layouts
@@ -46,15 +46,15 @@ STOP_WITHIN_S: Final = 15.0
 
 def die(error: BaseException) -> None:
     """Ends the process with one line. That is always safe: the next worker resumes at the last checkpoint."""
-    exit_code = ending.FAILED
+    exit_code = exits.FAILED
     try:
-        if ending.explained(error) is None:
+        if exits.explained(error) is None:
             logger.error("this is a bug in movie-stream", exc_info=error)
-            ending.say(error)
+            exits.print_error(error)
         else:
-            exit_code = ending.tell(error, remedy=ending.MORE_WORKERS)
+            exit_code = exits.report(error, remedy=exits.MORE_WORKERS)
     except MemoryError as scarce:
-        exit_code = ending.tell(scarce, remedy=ending.MORE_WORKERS)
+        exit_code = exits.report(scarce, remedy=exits.MORE_WORKERS)
     finally:  # also if standard error is closed
         end(exit_code)
 
@@ -182,7 +182,8 @@ class MovieStream(faust.App):
         transport = ChunkTransport(self.conf.broker_consumer, self)
         transport.client_options = client.options(settings)
         transport.layouts = {agent.source(settings): Layouts() for agent in agents.AGENTS if agent.of_views}
-        transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
+        transport.resume = lambda assigned: or_die(self.worker.resume(assigned))
+        transport.restore = lambda lacking: or_die(self.worker.restore(lacking))
         transport.finished = self.worker.finished
         transport.reachable = lambda: not self.worker.broker_lost
         transport.refuse = lambda error, given: or_die(self.worker.refuse(error, given))
@@ -207,14 +208,14 @@ class MovieStream(faust.App):
             self._serve_metrics()
         await super().on_start()
         gc.freeze()  # the modules stay: traversing them would take most of the time of each collection
-        self._background = [asyncio.create_task(or_die(duty)) for duty in self.worker.duties()]
+        self._background = [asyncio.create_task(or_die(duty)) for duty in self.worker.background_tasks()]
 
     def _serve_metrics(self) -> None:
         """Starts the endpoint for metrics, if it has a port. Raises SettingsError."""
         if self._metrics_port is not None:
             loop, worker = asyncio.get_running_loop(), self.worker
-            ask = endpoint.asked_in(loop, worker.values)
-            health = Health(endpoint.asked_in(loop, worker.lives), endpoint.asked_in(loop, worker.readiness))
+            ask = endpoint.call_in_loop(loop, worker.values)
+            health = Health(endpoint.call_in_loop(loop, worker.is_live), endpoint.call_in_loop(loop, worker.readiness))
             self._metrics.enter_context(
                 endpoint.served(self._metrics_host, self._metrics_port, "worker", ask, health=health)
             )
@@ -233,6 +234,7 @@ class MovieStream(faust.App):
 
     async def shut_down(self) -> None:
         """Flushes a last time, while the consumer can still commit, and stops the worker."""
+        self.consumer.stop_flow()
         await or_die(self.worker.release_all())
         for task in self._background:
             task.cancel()
@@ -246,7 +248,7 @@ def create_app(settings: Settings) -> MovieStream:
     may_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if 0 <= may_open < DESCRIPTORS_AT_LEAST:  # clients that cannot connect would silently retry for ever
         raise OutOfDescriptors(limit=may_open)
-    give_back()
+    configure_malloc()
     created = MovieStream(settings)
     for agent in agents.AGENTS:
         created.add(agent.name, agent.source(settings))
@@ -256,9 +258,9 @@ def create_app(settings: Settings) -> MovieStream:
         await created.release(revoked)
 
     @created.on_rebalance_complete.connect
-    async def given_nothing(app: Any, **_: Any) -> None:
+    async def on_empty_assignment(app: Any, **_: Any) -> None:
         if not created.consumer.assignment():
-            created.worker.given_nothing()
+            created.worker.on_empty_assignment()
 
     @created.on_before_shutdown.connect
     async def shut_down(app: Any, **_: Any) -> None:

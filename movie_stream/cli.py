@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from movie_stream import __version__, options
-from movie_stream.console import ending
+from movie_stream.console import exits
 from movie_stream.console.arguments import CommandLine, parsed
 
 app = CommandLine(
@@ -248,9 +248,9 @@ def generate(
     Ctrl-C ends it with exit code 130: an unfinished file is removed, views sent to the topic stay there.
     """
     from movie_stream.commands.generate.command import generate as run
-    from movie_stream.commands.generate.command import made_up_views
+    from movie_stream.commands.generate.command import synthetic_views
 
-    views = made_up_views(
+    views = synthetic_views(
         count=count,
         seed=seed,
         users=users,
@@ -567,4 +567,4 @@ def settings(
 def main() -> None:
     """Runs the command line and ends the process; errors that a user can cause are one line, never a traceback."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it takes tens of megabytes per thread, and is never used
-    ending.run(lambda: parsed(app, str(app.info.name)))
+    exits.run(lambda: parsed(app, str(app.info.name)))

@@ -140,18 +140,18 @@ correct KAFKA_BOOTSTRAP_SERVERS
 
 
 class PartitionSilent(BrokerUnreachable):
-    """Brokers answer, but not for some partitions, which have no leader, or one that says nothing; `places` names them.
+    """Brokers answer, but not for some partitions, which have no leader, or one that says nothing: `partitions`.
 
     What to do: bring back the brokers that hold the partition.
 
-    >>> str(PartitionSilent(places="views, partition 1", leaderless=True))
+    >>> str(PartitionSilent(partitions="views, partition 1", leaderless=True))
     'no leader: views, partition 1; start the brokers again that hold these records (kafka-topics.sh --describe)'
     """
 
-    def __init__(self, *, places: str, leaderless: bool) -> None:
+    def __init__(self, *, partitions: str, leaderless: bool) -> None:
         what, verb = ("no leader", "start the brokers again") if leaderless else ("no answer", "see to the brokers")
         MovieStreamError.__init__(
-            self, f"{what}: {places}; {verb} that hold these records (kafka-topics.sh --describe)"
+            self, f"{what}: {partitions}; {verb} that hold these records (kafka-topics.sh --describe)"
         )
 
 

@@ -20,7 +20,7 @@ class Measure:
     name: str
     folder: str
     format: str | None
-    says: str
+    description: str
     expression: str
 
     @property
@@ -275,7 +275,7 @@ ALL: Final = (
 def script() -> str:
     """All measures as a query for Power BI's DAX query view, which can add them to the model."""
     found = "\n".join(
-        f"    // {measure.says}\n    MEASURE '{MEASURES}'[{measure.name}] =\n{indent(measure.lines, ' ' * 8)}\n"
+        f"    // {measure.description}\n    MEASURE '{MEASURES}'[{measure.name}] =\n{indent(measure.lines, ' ' * 8)}\n"
         for measure in ALL
     )
     shown = ",\n".join(f'    "{measure.name}", [{measure.name}]' for measure in ALL if measure.name != "Genre Rank")

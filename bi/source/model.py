@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from movie_stream.aggregates.fields import Count, End, Rated, Revenue, Sessions, Sum
 from movie_stream.aggregates.quality_figures import NewGenres, Partition, Records, Refused, Retitled, Without
-from movie_stream.aggregates.results import CALLED, RESULTS, Result
+from movie_stream.aggregates.results import DISPLAY_NAMES, RESULTS, Result
 from movie_stream.aggregates.shape import Column as ShapeColumn
 from movie_stream.aggregates.shape import Kind, Shape
 from movie_stream.aggregates.window import ALL_TIME, DAY
@@ -42,7 +42,7 @@ class Column:
     read: bool = True
     additive: bool = False
     hidden: bool = False
-    says: str = ""
+    description: str = ""
     """What it means, where the result's field says it."""
 
 
@@ -52,7 +52,7 @@ class Table:
 
     name: str
     """Also the name of the entity set."""
-    says: str
+    description: str
     columns: tuple[Column, ...]
     start: str | None
     """The field of the feed with the start of the window; None if there is one window for all time."""
@@ -102,7 +102,7 @@ def _table(result: Result, shape: Shape, of: Sequence[ShapeColumn], *, flat: boo
             column.name,
             _TYPES[column.kind],
             additive=isinstance(fields.get(column.name), _ADDITIVE),
-            says=column.says.in_words,
+            description=column.description.in_words,
         )
         for column in of
         if not isinstance(fields.get(column.name), End) and not (by_day and column.name in ("date", shape.start))
@@ -148,7 +148,7 @@ def source_of_genres(results: Iterable[Result] = RESULTS) -> str:
 
 def _row(result: Result, shape: Shape, *, flat: bool) -> str:
     """A description of a table's row."""
-    by = [CALLED[result.by]] if result.by else []
+    by = [DISPLAY_NAMES[result.by]] if result.by else []
     each = [name for name in [result.window.name, *by] if result.window is not ALL_TIME or name in by]
     which = f"each {' and '.join(each)}" if each else "all time"
     if not flat or shape.entries is None:

@@ -142,9 +142,9 @@ def queries(of: list[Table]) -> dict[str, tuple[str, str]]:
     """The purpose and the text of each query, by name: parameters, computed tables, and loaded tables."""
     made = {DATES: dates(), GENRES: genres(), MEASURES: measures()}
     return {
-        **{name: (says, f"{parameter(name)}\n") for name, (_, _, says) in PARAMETERS.items()},
+        **{name: (description, f"{parameter(name)}\n") for name, (_, _, description) in PARAMETERS.items()},
         **{name: (SAYS[name], text) for name, text in made.items()},
-        **{table.name: (table.says, query(table)) for table in of},
+        **{table.name: (table.description, query(table)) for table in of},
     }
 
 

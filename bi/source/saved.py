@@ -29,7 +29,7 @@ class Saved:
     """The name of its file, without an ending."""
     name: str
     """The name shown by Compass."""
-    says: str
+    description: str
     """Its purpose, and what to change in it; sentences."""
     collection: str
     index: str
@@ -115,5 +115,5 @@ def shell(value: Any) -> str:
 
 
 def _remark(saved: Saved) -> str:
-    remark = "".join(f"// {line}\n" for line in textwrap.wrap(saved.says, 100))
+    remark = "".join(f"// {line}\n" for line in textwrap.wrap(saved.description, 100))
     return f"// {saved.name}\n{remark}// Collection {saved.collection}, answered by its index {saved.index}.\n"

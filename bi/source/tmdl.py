@@ -47,8 +47,8 @@ def _model(tables: list[Table]) -> str:
 
 
 def _parameters() -> Iterator[str]:
-    for name, (_, _, says) in power_query.PARAMETERS.items():
-        yield f"/// {_sentence(says)}\nexpression {name} = {power_query.parameter(name)}\n"
+    for name, (_, _, description) in power_query.PARAMETERS.items():
+        yield f"/// {_sentence(description)}\nexpression {name} = {power_query.parameter(name)}\n"
 
 
 def _relationships(tables: list[Table]) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _relationships(tables: list[Table]) -> Iterator[str]:
 
 def _table(table: Table) -> str:
     columns = "\n".join(_column(column) for column in table.columns)
-    return _of(table.name, table.says, columns, power_query.query(table))
+    return _of(table.name, table.description, columns, power_query.query(table))
 
 
 def _dates() -> str:
@@ -86,7 +86,7 @@ def _measures() -> str:
         lines = measure.lines
         body = f"{head} {lines}\n" if "\n" not in lines else f"{head}\n{indent(lines, chr(9) * 3)}\n"
         shown = f"\t\tformatString: {measure.format}\n" if measure.format else ""
-        made.append(f"\t/// {measure.says}\n{body}{shown}\t\tdisplayFolder: {measure.folder}\n")
+        made.append(f"\t/// {measure.description}\n{body}{shown}\t\tdisplayFolder: {measure.folder}\n")
     column = _column(Column("placeholder", "text", hidden=True))
     body = "\n".join(made)
     return _of(MEASURES, power_query.SAYS[MEASURES], f"{body}\n{column}", power_query.measures())
@@ -94,7 +94,7 @@ def _measures() -> str:
 
 def _column(column: Column, more: str = "") -> str:
     name = f"'{column.name}'" if " " in column.name else column.name
-    lines = [f"/// {column.says}\n"] * bool(column.says)
+    lines = [f"/// {column.description}\n"] * bool(column.description)
     lines += [f"column {name}\n", f"\tdataType: {_DATA_TYPES[column.type]}\n"]
     lines += ["\tisHidden\n"] * column.hidden
     lines += [f"\tformatString: {shown}\n" for shown in [_FORMATS.get(column.type)] if shown]
@@ -102,11 +102,11 @@ def _column(column: Column, more: str = "") -> str:
     return indent("".join(lines), "\t")
 
 
-def _of(name: str, says: str, body: str, query: str) -> str:
+def _of(name: str, description: str, body: str, query: str) -> str:
     """A table: its description, its columns or measures, and the query that loads it."""
     loaded = f"\tpartition {name} = m\n\t\tmode: import\n\t\tsource =\n{indent(query, chr(9) * 4)}"
-    return f"/// {_sentence(says)}\ntable {name}\n\n{body}\n{loaded}"
+    return f"/// {_sentence(description)}\ntable {name}\n\n{body}\n{loaded}"
 
 
-def _sentence(says: str) -> str:
-    return f"{says[:1].upper()}{says[1:]}."
+def _sentence(description: str) -> str:
+    return f"{description[:1].upper()}{description[1:]}."

@@ -11,7 +11,7 @@ def tables() -> str:
     made = model.tables()
     joins = {table.name: [join.to for join in model.relationships([table])] for table in made}
     rows = [
-        (f"`{table.name}`", table.says, ", ".join(joins[table.name]), "a range" if table.long else "all")
+        (f"`{table.name}`", table.description, ", ".join(joins[table.name]), "a range" if table.long else "all")
         for table in made
     ]
     return table(("table", "holds", "joined with", "loads"), rows)
@@ -19,10 +19,10 @@ def tables() -> str:
 
 def of_measures() -> str:
     """The measures of that model."""
-    return table(("measure", "folder", "is"), ((m.name, m.folder, m.says) for m in measures.ALL))
+    return table(("measure", "folder", "is"), ((m.name, m.folder, m.description) for m in measures.ALL))
 
 
 def queries() -> str:
     """The queries for MongoDB Compass."""
-    rows = ((saved.name, saved.says, f"`{saved.collection}`", f"`{saved.index}`") for saved in compass.ALL)
+    rows = ((saved.name, saved.description, f"`{saved.collection}`", f"`{saved.index}`") for saved in compass.ALL)
     return table(("name", "answers", "collection", "index"), rows)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from docs.made.markdown import MADE, block, plain, table
-from movie_stream.aggregates.fields import Key, Says, Schema
-from movie_stream.aggregates.results import CALLED, RESULTS, Result
+from movie_stream.aggregates.fields import Description, Key, Schema
+from movie_stream.aggregates.results import DISPLAY_NAMES, RESULTS, Result
 from movie_stream.aggregates.shape import RANK, Shape, kind_of
 from movie_stream.aggregates.window import ALL_TIME
 from movie_stream.events.contract import NUMBERS, TEXTS
@@ -52,7 +52,7 @@ def results_in_french() -> str:
 
 def one_for_each(result: Result) -> str:
     window = [result.window.name] * (result.window.length_ms is not None)
-    return " and ".join(window + ([CALLED[result.by]] if result.by else [])) or "all"
+    return " and ".join(window + ([DISPLAY_NAMES[result.by]] if result.by else [])) or "all"
 
 
 def page() -> str:
@@ -81,21 +81,21 @@ def _section(result: Result) -> str:
         if each == "all"
         else f"A document for each {each}" + (", over all time." if result.window is ALL_TIME else ".")
     )
-    value = "0" if result.of_records else "action"
+    value = "0" if result.aggregates_records else "action"
     of_id = f"`{result.document_id(Key(result.window, result.window.start_of(_HALF_PAST_TWO_MS), value))}`"
     id_, *_ = sorted(_documents()[result.collection])
     indexes = ", ".join(f"`{json.dumps(dict(index))}`" for index in result.indexes)
     parts = [
         f"## {result.collection}\n",
         f"{about} Its `_id` is as {of_id}. Indexes: {indexes}.\n",
-        _fields((name, field.schema, field.says) for name, field in result.fields.items()),
+        _fields((name, field.schema, field.description) for name, field in result.fields.items()),
     ]
     if shape.entries:
         listed = result.fields[shape.entries]
         within = listed.schema["items"]["properties"].items()
         parts += [
             f"An entry of `{shape.entries}`:\n",
-            _fields((name, schema, listed.says.entry[name]) for name, schema in within),
+            _fields((name, schema, listed.description.entry[name]) for name, schema in within),
             f"The view `{result.collection}_flat` has a row for each entry: the fields of the document, `{RANK}` (the "
             "place in the list, from 1) and the fields of the entry. Its `_id` is that of the document with the rank "
             "behind it.\n",
@@ -104,7 +104,7 @@ def _section(result: Result) -> str:
     return "\n".join([*parts, block("json", json.dumps(_shortened(example), indent=2, default=_shown_time))])
 
 
-def _fields(fields: Iterable[tuple[str, Schema, Says]]) -> str:
+def _fields(fields: Iterable[tuple[str, Schema, Description]]) -> str:
     return table(
         ("field", "type", "unit", "meaning"),
         ((f"`{name}`", _type(schema), says.unit, plain(says.meaning)) for name, schema, says in fields),

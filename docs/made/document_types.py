@@ -31,10 +31,10 @@ def _typed(result: Result) -> Iterator[str]:
     if shape.entries:
         listed = result.fields[shape.entries]
         entry = listed.schema["items"]["properties"]
-        fields = {key: (_type(of), listed.says.entry[key].in_words) for key, of in entry.items()}
+        fields = {key: (_type(of), listed.description.entry[key].in_words) for key, of in entry.items()}
         yield _class(f"{name}Entry", f"An entry of {shape.entries}.", fields)
         types[shape.entries] = f"list[{name}Entry]"
-    said = {field: (types[field], declared.says.in_words) for field, declared in result.fields.items()}
+    said = {field: (types[field], declared.description.in_words) for field, declared in result.fields.items()}
     ordered = {"_id": ("str", ""), **said}
     each = one_for_each(result)
     says = (

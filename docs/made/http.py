@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from docs.made.markdown import MADE, plain, table
-from movie_stream.aggregates.fields import Says
+from movie_stream.aggregates.fields import Description
 from movie_stream.aggregates.shape import Shape
 from movie_stream.odata.model import KEY, EntitySet, Property, all_sets
 from movie_stream.settings import Settings
@@ -117,12 +117,14 @@ def entity_sets() -> str:
 def _set(one: EntitySet) -> str:
     shape, fields = Shape.of(one.result), one.result.fields
     about = f"The rows of the view `{one.name}`." if one.flat else f"The documents of `{one.name}`."
-    within = fields[shape.entries].says.entry if shape.entries else {}
-    says = {column.name: column.says for column in shape.flat_row} | {name: of.says for name, of in fields.items()}
+    within = fields[shape.entries].description.entry if shape.entries else {}
+    descriptions = {column.name: column.description for column in shape.flat_row} | {
+        name: of.description for name, of in fields.items()
+    }
     if one.flat:
-        says |= within
-    says[KEY] = Says("The key.")
-    found = [f"{about}\n", _properties(one.properties, says, one)]
+        descriptions |= within
+    descriptions[KEY] = Description("The key.")
+    found = [f"{about}\n", _properties(one.properties, descriptions, one)]
     if one.entries is not None:
         found += [
             f"`{one.entry_type}`, of `{one.entries.name}`:\n",
@@ -131,14 +133,14 @@ def _set(one: EntitySet) -> str:
     return "\n".join(found)
 
 
-def _properties(properties: tuple[Property, ...], says: Mapping[str, Says], one: EntitySet) -> str:
+def _properties(properties: tuple[Property, ...], descriptions: Mapping[str, Description], one: EntitySet) -> str:
     rows = (
         (
             f"`{prop.name}`",
             f"`{prop.type}`" if prop.type else f"collection of `{one.entry_type}`",
             "yes" if prop.nullable else "no",
-            says[prop.name].unit,
-            plain(says[prop.name].meaning),
+            descriptions[prop.name].unit,
+            plain(descriptions[prop.name].meaning),
         )
         for prop in properties
     )

@@ -10,16 +10,16 @@ from typing import Any
 import yaml
 
 from docs.made.markdown import plain, table
-from movie_stream.metrics.catalogue import Told, told_by
+from movie_stream.metrics.catalogue import Process, exported_by
 
 ALERTS = Path(__file__).parents[2] / "monitoring" / "rules" / "alerts.yml"
 
 
-def metrics(process: Told) -> str:
+def metrics(process: Process) -> str:
     """What a process tells Prometheus."""
     rows = [
         (f"`{of.name}`", of.kind, ", ".join(f"`{label}`" for label in of.labels), of.unit, plain(of.meaning))
-        for of in told_by(process)
+        for of in exported_by(process)
     ]
     return table(("name", "type", "labels", "unit", "meaning"), rows)
 

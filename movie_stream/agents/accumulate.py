@@ -51,8 +51,8 @@ class Accumulate(Owner[Accumulator]):
     def rows(self, state: Accumulator) -> int:
         return state.rows
 
-    def tell(self, values: Values) -> None:
-        super().tell(values)
+    def export(self, values: Values) -> None:
+        super().export(values)
         values.set(catalogue.EVENTS, self.applied)
         for (kind, reason), count in self.refused.items():
             values.set(catalogue.DEAD_LETTERS, count, kind, reason)
@@ -125,18 +125,20 @@ class Accumulate(Owner[Accumulator]):
         letters = self._letters.pop(partition, [])
         self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None
-        owned.waits_for = f"that the broker takes partials and dead letters ({self._partials_topic})"
+        owned.flush_blocked_on = f"that the broker takes partials and dead letters ({self._partials_topic})"
         await asyncio.gather(self._send_partials(partials), self._send_letters(letters))  # 1
         partials.clear()  # the entries need the memory
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
-            owned.waits_for = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
+            owned.flush_blocked_on = (
+                f"that its checkpoint is written, and read back where it must be ({self.changelog})"
+            )
             with self.timings.taking(catalogue.CHECKPOINT):
                 await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
-            state.forget()
+            state.drop_expired()
 
     async def _send_partials(self, partials: list[tuple[int, bytes]]) -> None:
         by_target: defaultdict[int, list[bytes]] = defaultdict(list)

@@ -17,24 +17,24 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from movie_stream.agents.startup import Connections
+from movie_stream.alerts.blockage import without_rules
 from movie_stream.alerts.courier import Courier
 from movie_stream.alerts.evaluator import Evaluator, Pass
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Topics
-from movie_stream.alerts.holdup import without_rules
 from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
-from movie_stream.alerts.sending import Origin, insist_on_libraries
+from movie_stream.alerts.sending import Origin, require_libraries
 from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
-from movie_stream.kafka.offsets import Held
+from movie_stream.kafka.offsets import OpenTransaction
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.mongo import workers
 from movie_stream.mongo.client import explain
-from movie_stream.mongo.workers import WorkerSeen
+from movie_stream.mongo.workers import WorkerReport
 from movie_stream.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Alerting:
             Topics(events, counts[events], partials, counts[partials]),
             settings.alerts_idle,
         )
-        insist_on_libraries(rules.receivers)
+        require_libraries(rules.receivers)
         if not rules.rules:
             logger.info("ALERTS_FILE has no rules: nothing is evaluated for alerts")
         self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
@@ -86,7 +86,7 @@ class Alerting:
         self._receivers = rules.receivers
         self._not_queued: Pass | None = None
         """The last evaluation, if its messages are not in the outbox yet."""
-        self._workers: Sequence[WorkerSeen] = ()
+        self._workers: Sequence[WorkerReport] = ()
         self._asked_s = float("-inf")
         self._turn = asyncio.Lock()
         self._logged = ""
@@ -124,7 +124,7 @@ class Alerting:
         """Delivers messages to their receivers, for ever."""
         await self._courier.run()
 
-    async def finish(self, held: Sequence[Held] = ()) -> None:
+    async def finish(self, held: Sequence[OpenTransaction] = ()) -> None:
         """Evaluates everything counted before this worker ends, unless another worker does, and tries to deliver the
         new messages. Everything is counted except the records in `held`.
 
@@ -166,9 +166,9 @@ class Alerting:
         except (TimeoutError, PyMongoError):
             logger.info("the next worker evaluates the rules for alerts once the lease has ended")
 
-    def _held_sources(self, held: Sequence[Held]) -> set[int]:
+    def _held_sources(self, held: Sequence[OpenTransaction]) -> set[int]:
         """The source partitions that are incomplete: a partition of the partials holds up the results of them all."""
-        topics, topic_partitions = self._evaluator.topics, [each.place for each in held]
+        topics, topic_partitions = self._evaluator.topics, [each.topic_partition for each in held]
         if any(tp.topic == topics.partials for tp in topic_partitions):
             return set(range(topics.sources))
         return {tp.partition for tp in topic_partitions if tp.topic == topics.events}
@@ -193,8 +193,8 @@ class Alerting:
     def _compare_rules(self) -> None:
         """Warns once about each worker that has no rules, or other ones, while we evaluate."""
         without = {seen.id: f"{seen} has no ALERTS_FILE" for seen in without_rules(self._workers)}
-        alive = (seen for seen in self._workers if not seen.silent and seen.standing.rules)
-        other = {seen.id: f"{seen} has other rules" for seen in alive if seen.standing.rules != self._fingerprint}
+        alive = (seen for seen in self._workers if not seen.silent and seen.status.rules)
+        other = {seen.id: f"{seen} has other rules" for seen in alive if seen.status.rules != self._fingerprint}
         if not self._evaluator.holds:
             self._others = {}
             return
@@ -208,17 +208,17 @@ class Alerting:
                 )
         self._others = others
 
-    async def tell(self, values: Values) -> None:
+    async def export(self, values: Values) -> None:
         """Adds the state of the evaluation to what is exported; values that MongoDB does not return in time are left
         out.
         """
         evaluates = self._store.evaluates
         values.set(catalogue.ALERTS_EVALUATING, evaluates)
         values.set(catalogue.ALERTS_FAILURES, self._failures)
-        self._courier.tell(values)
+        self._courier.export(values)
         if not evaluates:
             return
-        values.set(catalogue.ALERTS_STILL, self._evaluator.still_s)
+        values.set(catalogue.ALERTS_STILL, self._evaluator.stalled_s)
         values.set(catalogue.ALERTS_WITHOUT_RULES, len(self._others))
         if self._store.evaluated_until is not None:
             values.set(catalogue.ALERTS_UNTIL, self._store.evaluated_until.timestamp())
@@ -235,7 +235,7 @@ class Alerting:
     async def _deliver_new(self) -> None:
         try:
             async with asyncio.timeout(DELIVERED_WITHIN_S):
-                await self._courier.deliver_what_is_new()
+                await self._courier.deliver_due()
         except TimeoutError:
             logger.info("messages about alerts are left for the next worker")
 

@@ -43,7 +43,7 @@ class BrokerWatch:
         """Seconds since the broker answered."""
         return monotonic() - self._answered_at_s
 
-    async def until_due(self) -> None:
+    async def wait_until_due(self) -> None:
         """Waits until the next check is due; returns early if the broker has closed the connection."""
         for _ in range(round(WATCH_EVERY_S / LOOK_EVERY_S)):
             await asyncio.sleep(LOOK_EVERY_S)
@@ -61,7 +61,7 @@ class BrokerWatch:
         await self._log_change()
         await self._check_run()
 
-    async def insist_on_topics(self) -> None:
+    async def require_topics(self) -> None:
         """Raises RunMismatch or TopicMissing if they are not the ones that this worker started with."""
         now = await topics.describe(self._settings, self._connections.admin)
         if changed := differences(self._settings, now, self._connections.run):
@@ -72,7 +72,7 @@ class BrokerWatch:
         if not self.lost:
             try:
                 async with asyncio.timeout(REACHED_WITHIN_S):
-                    await self.insist_on_topics()
+                    await self.require_topics()
             except (BrokerRefused, BrokerUnreachable, TimeoutError):
                 pass
             except MovieStreamError:
@@ -91,7 +91,7 @@ class BrokerWatch:
         """Whether the broker answers. Raises RunMismatch or TopicMissing if the topics have changed, BrokerForbids."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                await self.insist_on_topics()
+                await self.require_topics()
         except (RunMismatch, TopicMissing):
             if self._changed:  # twice in a row: a broker that is starting may not know all of its topics yet
                 raise

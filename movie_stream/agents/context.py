@@ -13,7 +13,7 @@ from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import Broker
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
-from movie_stream.runs.claims import Standing
+from movie_stream.runs.claims import PlacedClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Context:
     """Keeps the partial results that are evicted from memory."""
     results: tuple[Result, ...] = RESULTS
     """The results that the run counts."""
-    claim: Standing | None = None
+    claim: PlacedClaim | None = None
     """The claim on the internal topics, and its offset in `movie-partials`."""
     cadence: Cadence = LIVE
     completeness: Completeness | None = None

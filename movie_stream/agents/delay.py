@@ -23,13 +23,13 @@ class Delays:
         self.since_kafka, self.since_event = Histogram(catalogue.DELAYS), Histogram(catalogue.EVENT_DELAYS)
         self._recent: deque[tuple[float, float, int]] = deque(maxlen=RECENT_AT_MOST)
 
-    def written(self, came: Weighted, happened: Weighted) -> None:
+    def written(self, kafka_times: Weighted, event_times: Weighted) -> None:
         """MongoDB has acknowledged the documents of views with these Kafka timestamps and timestamps of their own."""
         at_s, now_ms = monotonic(), time() * 1_000
-        for times, histogram in ((came, self.since_kafka), (happened, self.since_event)):
+        for times, histogram in ((kafka_times, self.since_kafka), (event_times, self.since_event)):
             for time_ms, views in times:
                 histogram.observe(max(now_ms - time_ms, 0.0) / 1_000, views)  # clocks may differ
-        self._recent.extend((at_s, max(now_ms - time_ms, 0.0), views) for time_ms, views in came)
+        self._recent.extend((at_s, max(now_ms - time_ms, 0.0), views) for time_ms, views in kafka_times)
 
     @property
     def median_ms(self) -> float | None:

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import InconsistentGroupProtocolError
 
 from movie_stream.agents.faust_group import FaustGroup
-from movie_stream.agents.owner import Owners, done_by
+from movie_stream.agents.owner import Owners, total_tally
 from movie_stream.errors import BrokerRefused, BrokerUnreachable, WorkerFailed
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics
@@ -29,7 +29,7 @@ STARVED_AFTER_S: Final = 60.0
 """If all members are alive, a rebalance is over by then: it is their rebalance timeout."""
 STARVED_AT_MOST_S: Final = 180.0
 """The longest that a worker which ends at the end of its topics waits for its share of the partitions."""
-SAID_AGAIN_AFTER_S: Final = 300.0
+LOGGED_AGAIN_AFTER_S: Final = 300.0
 """Seconds after which the warning about a missing share is repeated."""
 
 
@@ -58,7 +58,7 @@ class GroupWatch:
         Raises WorkerFailed if such a member keeps a worker that `ends` at the end of its topics from reaching it.
         """
         logged: list[members.Member] = []
-        idle_s, before = monotonic(), done_by(self._owners)
+        idle_s, before = monotonic(), total_tally(self._owners)
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
@@ -70,7 +70,7 @@ class GroupWatch:
                 logger.warning("%s; %s", members.complaint(self._settings, found), members.REMEDY)
             elif logged and not found:
                 logger.info("in the group %s there are only workers now", self._settings.kafka_group)
-            now = done_by(self._owners)
+            now = total_tally(self._owners)
             if not found or now != before:
                 idle_s, before = monotonic(), now
             elif ends and monotonic() - idle_s > HELD_BY_OTHERS_AT_MOST_S:
@@ -107,8 +107,8 @@ class GroupWatch:
         except (BrokerRefused, BrokerUnreachable, TimeoutError):
             return  # BrokerWatch deals with that
         what = f"it has been given no partitions for {waiting_s:.0f} s"
-        cause = f"the group {self._settings.kafka_group}: {group}; likely, {group.why_nothing_is_shared_out}"
+        cause = f"the group {self._settings.kafka_group}: {group}; likely, {group.stuck_rebalance_cause}"
         if waiting_s >= self._patience_s:
             raise WorkerFailed(what=what, cause=cause, remedy=REMEDY)
         logger.warning("this worker waits: %s (%s); %s", what, cause, REMEDY)
-        self._starved_after_s = waiting_s + SAID_AGAIN_AFTER_S
+        self._starved_after_s = waiting_s + LOGGED_AGAIN_AFTER_S

@@ -13,7 +13,7 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Histogram, Values
 from movie_stream.mongo.failures import KINDS, MongoAway, kind_of
-from movie_stream.tables.table import Overtaken
+from movie_stream.tables.table import WriterFenced
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ class MongoRequests:
         self._errors = Counter[str]()
         self._retries = Counter[str]()
 
-    async def patiently(self, operation: Operation, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
+    async def retrying(self, operation: Operation, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
         """Retries `ask` however long MongoDB is away, while `held` returns that the partition is still ours.
 
-        Raises Overtaken once it is not, and any error of `ask` besides MongoAway.
+        Raises WriterFenced once it is not, and any error of `ask` besides MongoAway.
         """
         retry_s = RETRY_AT_FIRST_S
         while True:
@@ -56,10 +56,10 @@ class MongoRequests:
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
             if not held():
-                raise Overtaken("the partition went to another worker while MongoDB was away")
+                raise WriterFenced("the partition went to another worker while MongoDB was away")
             self._retries[operation] += 1
 
-    def tell(self, values: Values) -> None:
+    def export(self, values: Values) -> None:
         """Adds the metrics of this agent; those without a value yet as 0, so that the first event shows as a rise."""
         for operation in OPERATIONS:
             values.set(catalogue.MONGODB, self._durations[operation], operation)

@@ -28,7 +28,7 @@ from movie_stream.kafka.log import KafkaLog
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.tables.checkpoint import BrokenChangelog
-from movie_stream.tables.table import Overtaken, S, Table
+from movie_stream.tables.table import S, Table, WriterFenced
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Owned(Generic[S]):
     """When the position moved last, by the monotonic clock."""
     saved_at_s: float = field(default_factory=monotonic)
     """When a checkpoint last counted, or there was nothing to save, by the monotonic clock."""
-    waits_for: str = ""
+    flush_blocked_on: str = ""
     """The condition that its flush waits for, as a clause of a log line."""
     flushed: int = -1
     """The position when the last flush began."""
@@ -118,9 +118,9 @@ class Owner(ABC, Generic[S]):
         end = self._group.end(self.topic, partition)
         return None if end is None else max(end - state.position, 0)
 
-    def tell(self, values: Values) -> None:
+    def export(self, values: Values) -> None:
         """Adds the metrics that are exported to Prometheus; subclasses add their own."""
-        self.timings.tell(values)
+        self.timings.export(values)
         for partition, owned in self.owned.items():
             state, labels = owned.table.state, (self.topic, str(partition))
             values.set(catalogue.POSITION, state.position, *labels)
@@ -218,7 +218,7 @@ class Owner(ABC, Generic[S]):
             owned.moved_at_s = monotonic()
             self.applied += len(chunk)
 
-    async def flush_for_ever(self) -> None:
+    async def run_flushes(self) -> None:
         """Flushes every partition when it is due, `flushes_at_once` side by side: much of a flush is waiting."""
         while True:
             now = monotonic()
@@ -253,7 +253,7 @@ class Owner(ABC, Generic[S]):
         try:
             with self.timings.taking(catalogue.FLUSH):
                 await self.flush_whole(partition, owned, checkpoint)
-        except Overtaken as error:
+        except WriterFenced as error:
             if self.holds(partition, owned):
                 self._drop(partition, owned)  # waiters for the lock may not flush it again
                 raise WorkerFailed(
@@ -328,7 +328,7 @@ class Owner(ABC, Generic[S]):
             self._drop(partition, owned)
 
     async def _flush_last(self, partition: int, owned: Owned[S]) -> None:
-        owned.table.in_a_hurry = True
+        owned.table.defer_snapshot = True
         async with self._leaving, owned.lock:
             if self.holds(partition, owned) and not self.idle(owned):
                 await self._flush(partition, owned, leaving=True)
@@ -350,7 +350,7 @@ class Owner(ABC, Generic[S]):
             if self.idle(owned):
                 owned.saved_at_s = monotonic()
             elif (since_s := monotonic() - owned.saved_at_s) > UNSAVED_AFTER_S:
-                return partition, since_s, owned.waits_for
+                return partition, since_s, owned.flush_blocked_on
         return None
 
 
@@ -358,6 +358,6 @@ Owners = dict[str, Owner[Any]]
 """The owners of one worker, by the topic whose partitions each owns."""
 
 
-def done_by(owners: Owners) -> Tally:
+def total_tally(owners: Owners) -> Tally:
     """The sum of what all owners have done."""
     return sum((owner.done() for owner in owners.values()), Tally())

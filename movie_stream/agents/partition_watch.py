@@ -16,9 +16,9 @@ from movie_stream.kafka import offsets
 
 logger = logging.getLogger(__name__)
 
-OPEN_SAID_AFTER_S: Final = 60.0
+OPEN_LOGGED_AFTER_S: Final = 60.0
 """A transaction that is still open by then is logged: it is the longest by default in Kafka's own clients."""
-SAID_AGAIN_AFTER_S: Final = 300.0
+LOGGED_AGAIN_AFTER_S: Final = 300.0
 """Seconds after which the warning about missing checkpoints is repeated."""
 
 
@@ -51,12 +51,12 @@ class PartitionWatch:
                 "%s, partition %s, has had no checkpoint for %.0f s: waits %s; nothing is lost",
                 *(topic, partition, since_s, why or "for its turn"),
             )
-            self._unsaved_logged_again_s = monotonic() + SAID_AGAIN_AFTER_S
+            self._unsaved_logged_again_s = monotonic() + LOGGED_AGAIN_AFTER_S
 
     def _check_transactions(self) -> None:
         """Warns once about each transaction that stays open, and so holds up the records behind it."""
         held = {
-            offsets.Held(TopicPartition(topic, partition), end, written - end)
+            offsets.OpenTransaction(TopicPartition(topic, partition), end, written - end)
             for topic, owner in self._owners.items()
             for partition in owner.owned
             if (end := self._group.end(topic, partition)) is not None
@@ -64,9 +64,12 @@ class PartitionWatch:
             and end < written
         }
         now_s = monotonic()
-        since_s = {(each.place, each.offset): self._open_since_s.get((each.place, each.offset), now_s) for each in held}
-        overdue = [each for each in held if now_s - since_s[each.place, each.offset] > OPEN_SAID_AFTER_S]
+        since_s = {
+            (each.topic_partition, each.offset): self._open_since_s.get((each.topic_partition, each.offset), now_s)
+            for each in held
+        }
+        overdue = [each for each in held if now_s - since_s[each.topic_partition, each.offset] > OPEN_LOGGED_AFTER_S]
         if overdue:
-            logger.warning("%s; %s", offsets.said_of(sorted(overdue)), offsets.ENDED_BY)
-        logged = {(each.place, each.offset): inf for each in overdue}
+            logger.warning("%s; %s", offsets.describe_open_transactions(sorted(overdue)), offsets.ENDED_BY)
+        logged = {(each.topic_partition, each.offset): inf for each in overdue}
         self._open_since_s = since_s | logged

@@ -14,7 +14,7 @@ from movie_stream.agents.delay import Delays
 from movie_stream.agents.mongo_requests import MongoRequests
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.tally import Tally
-from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, OtherRun, StoreKey, WindowKey
+from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, RunSuperseded, StoreKey, WindowKey
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.metrics import catalogue
@@ -26,7 +26,7 @@ from movie_stream.tables.table import Table
 
 logger = logging.getLogger(__name__)
 
-OTHER_RUN: Final = (
+RUN_SUPERSEDED: Final = (
     "start it again; if that run is of another database, which movie-stream doctor names, give each a group of its own "
     "(KAFKA_GROUP, KAFKA_PARTIALS_TOPIC) and count afresh with: movie-stream rebuild"
 )
@@ -76,9 +76,9 @@ class Publish(Owner[Merger]):
     def rows(self, state: Merger) -> int:
         return len(state)
 
-    def tell(self, values: Values) -> None:
-        super().tell(values)
-        self._mongodb.tell(values)
+    def export(self, values: Values) -> None:
+        super().export(values)
+        self._mongodb.export(values)
         values.set(catalogue.DOCUMENTS, self.written)
         values.set(catalogue.PARKED, self.parked)
         values.set(catalogue.INCOMPARABLE, self.incomparable)
@@ -95,8 +95,8 @@ class Publish(Owner[Merger]):
         state = owned.table.state
         try:
             state.apply(chunk)
-        except OtherRun as error:
-            raise WorkerFailed(what=str(error), remedy=OTHER_RUN) from error
+        except RunSuperseded as error:
+            raise WorkerFailed(what=str(error), remedy=RUN_SUPERSEDED) from error
         except msgspec.DecodeError as error:
             raise ChangelogError(
                 topic=self.topic, partition=chunk.partition, expected="partials", got=str(error)
@@ -128,22 +128,24 @@ class Publish(Owner[Merger]):
         def held() -> bool:
             return self.holds(partition, owned)
 
-        owned.waits_for = "that MongoDB takes its documents"
+        owned.flush_blocked_on = "that MongoDB takes its documents"
         await self._fetch(state, held)
         frozen = table.freeze() if checkpoint else None
-        came, happened = state.arrivals.came.take(), state.arrivals.happened.take()
+        kafka_times, event_times = state.arrivals.kafka_times.take(), state.arrivals.event_times.take()
         watermarks, windows = dict(state.watermarks), set[WindowKey]()
         await self._write(state, set(state.dirty), held, windows)  # 1
-        self.delays.written(came, happened)
+        self.delays.written(kafka_times, event_times)
         if (completeness := self._context.completeness) is not None:
             publish = partial(completeness.published, partition, watermarks, windows)
-            await self._mongodb.patiently("progress", publish, held)
+            await self._mongodb.retrying("progress", publish, held)
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
             await self._mark(partition, frozen.position, held)
-            owned.waits_for = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
+            owned.flush_blocked_on = (
+                f"that its checkpoint is written, and read back where it must be ({self.changelog})"
+            )
             with self.timings.taking(catalogue.CHECKPOINT):
                 await table.checkpoint(frozen, marked=True)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
@@ -154,7 +156,7 @@ class Publish(Owner[Merger]):
         """Records in MongoDB that all below a position is published. Raises WorkerFailed if the last mark is gone."""
         known = self._marks.get(partition)
         mark = partial(self._store.mark, partition, self._run_number, known, position)
-        if not await self._mongodb.patiently("progress", mark, held):
+        if not await self._mongodb.retrying("progress", mark, held):
             raise WorkerFailed(
                 what="another run has begun"
                 if known is None
@@ -190,7 +192,7 @@ class Publish(Owner[Merger]):
         if completeness is None:
             return False
         partition = next((partition for partition, each in self.owned.items() if each is owned), None)
-        return partition is not None and completeness.untold(partition, owned.table.state.watermarks)
+        return partition is not None and completeness.needs_report(partition, owned.table.state.watermarks)
 
     async def _write(
         self, state: Merger, due: set[DocumentKey], held: Callable[[], bool], windows: set[WindowKey]
@@ -205,13 +207,13 @@ class Publish(Owner[Merger]):
                 for document in documents
             ]
             try:
-                report = await self._mongodb.patiently("write", partial(self._sink.write, guarded), held)
+                report = await self._mongodb.retrying("write", partial(self._sink.write, guarded), held)
                 self.written += report.changed
                 self._check(report)
                 if completeness is not None:
                     keys = (document.key for document in documents)
                     windows.update(
-                        (key.collection, key.start_ms) for key in keys if completeness.concerns(key.collection)
+                        (key.collection, key.start_ms) for key in keys if completeness.is_used(key.collection)
                     )
             except BaseException:  # also on cancellation: documents that were not written stay due
                 state.mark_dirty(document.key for document in documents)
@@ -223,7 +225,7 @@ class Publish(Owner[Merger]):
         for outranked in report.outranked:
             raise WorkerFailed(
                 what=f"run {outranked.run} has begun; this worker belongs to run {self._run_number}",
-                remedy=OTHER_RUN,
+                remedy=RUN_SUPERSEDED,
             )
         for parked in report.parked:
             self.parked += 1
@@ -239,7 +241,7 @@ class Publish(Owner[Merger]):
         """Loads back the evicted partial results of keys that change again."""
         while state.unfetched:
             keys = list(state.unfetched)[:DOCUMENTS_AT_ONCE]
-            await self._mongodb.patiently("load", partial(self._load, state, keys), held)
+            await self._mongodb.retrying("load", partial(self._load, state, keys), held)
             state.fetched((), keys)
 
     async def _load(self, state: Merger, keys: Sequence[DocumentKey]) -> None:
@@ -265,11 +267,11 @@ class Publish(Owner[Merger]):
         """Stores a batch; returns the revisions that are stored. Keys that MongoDB refuses are logged once."""
         store_keys = {evicted.store_key.id: evicted.store_key for evicted in batch}
         rows = [(evicted.store_key.id, evicted.rev, self._run_number, evicted.payload) for evicted in batch]
-        report = await self._mongodb.patiently("store", partial(self._store.save, rows), held)
+        report = await self._mongodb.retrying("store", partial(self._store.save, rows), held)
         self._check(WriteReport(outranked=report.outranked, incomparable=report.incomparable))
         for parked in report.parked:
-            if (key := store_keys[parked.id].key) not in state.staying:
-                state.staying.add(key)
+            if (key := store_keys[parked.id].key) not in state.rejected:
+                state.rejected.add(key)
                 logger.error(
                     "%s: the partial results of %s stay in memory, MongoDB refuses to keep them: %s",
                     *(parked.collection, key.text, parked.reason),

@@ -8,9 +8,9 @@ from collections import Counter
 from time import monotonic
 from typing import Final
 
-from movie_stream.agents.owner import Owners, done_by
-from movie_stream.events.moment import datetime_of
+from movie_stream.agents.owner import Owners, total_tally
 from movie_stream.events.reasons import summed
+from movie_stream.events.timestamps import datetime_of
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.mongo import workers
@@ -32,11 +32,11 @@ class Reporter:
         self._state: workers.WorkerState = "starting"
         self._heartbeat = workers.Heartbeat(db, self._heartbeat_body)
 
-    def turned(self, state: workers.WorkerState) -> None:
+    def set_state(self, state: workers.WorkerState) -> None:
         """Notes the worker's new state; "stopping" is final."""
         if self._state != "stopping":
             self._state = state
-            self._heartbeat.beat_now()
+            self._heartbeat.send_now()
 
     @property
     def stopping(self) -> bool:
@@ -50,7 +50,7 @@ class Reporter:
 
     async def beat(self) -> None:
         """Writes heartbeats with the worker's state to MongoDB, for ever."""
-        await self._heartbeat.beat_for_ever()
+        await self._heartbeat.run()
 
     async def end(self) -> None:
         """Records in MongoDB that the worker ends."""
@@ -58,10 +58,10 @@ class Reporter:
 
     async def report(self) -> None:
         """Logs the progress every few seconds, while there is something to do."""
-        before, before_s, refused_before = done_by(self._owners), monotonic(), Counter[str]()
+        before, before_s, refused_before = total_tally(self._owners), monotonic(), Counter[str]()
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
-            now, now_s = done_by(self._owners), monotonic()
+            now, now_s = total_tally(self._owners), monotonic()
             refused = now.refused_by_reason
             if now != before:
                 logger.info("%s", now.since(before, now_s - before_s))
@@ -73,14 +73,14 @@ class Reporter:
         """The metrics exported to Prometheus: what has been done, and the state of each partition."""
         values = Values()
         for owner in self._owners.values():
-            owner.tell(values)
+            owner.export(values)
         values.set(catalogue.REBALANCES, self.rebalances)
         values.set(catalogue.RUN, self._run_number / 1_000)
         return values
 
-    def _holdings(self) -> tuple[workers.Holding, ...]:
+    def _holdings(self) -> tuple[workers.OwnedPartition, ...]:
         return tuple(
-            workers.Holding(
+            workers.OwnedPartition(
                 topic,
                 partition,
                 (state := owned.table.state).position,
@@ -91,10 +91,10 @@ class Reporter:
             for partition, owned in owner.owned.items()
         )
 
-    def _heartbeat_body(self) -> workers.Standing:
-        done = done_by(self._owners)
+    def _heartbeat_body(self) -> workers.WorkerStatus:
+        done = total_tally(self._owners)
         flushed = [owner.flushed_at for owner in self._owners.values() if owner.flushed_at is not None]
-        return workers.Standing(
+        return workers.WorkerStatus(
             self._group_name,
             self._state,
             self._run_number,

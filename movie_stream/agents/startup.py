@@ -32,9 +32,9 @@ from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
 from movie_stream.runs import claims
-from movie_stream.runs.claims import Standing
+from movie_stream.runs.claims import PlacedClaim
 from movie_stream.runs.fingerprint import open_run, results_of, rules_of, text_of
-from movie_stream.runs.set_back import insist_on_newest_run, insist_on_one_time
+from movie_stream.runs.set_back import require_newest_run, require_same_time
 from movie_stream.settings import Settings
 
 BATCH_BYTES: Final = 1 << 20
@@ -69,7 +69,7 @@ async def connect(
     admin = await stack.enter_async_context(client.admin(settings))  # 1
     topology = await topics.describe(settings)
     await _check_permissions(settings, admin, names)
-    if wrong := topics.disagreements(names, topology.partitions):
+    if wrong := topics.too_few_partitions(names, topology.partitions):
         raise BrokerRefused(
             doing="checking the topics",
             cause="; ".join(wrong),
@@ -78,7 +78,7 @@ async def connect(
     db = await stack.enter_async_context(opened(settings))  # 2
     found = await _check_claims(settings, db, names)
     run = await open_run(settings, db, topology)
-    await insist_on_one_time(settings, db, topology, run)
+    await require_same_time(settings, db, topology, run)
     broker = await _broker_for_writing(settings, stack, admin, names, topology)  # 3
     context = Context(
         broker,
@@ -107,24 +107,24 @@ def owners_of(context: Context) -> Owners:
 async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, names: Topics) -> None:
     """Raises BrokerForbids: Faust would silently continue without the topics that it may not read."""
     with client.explained(settings, "asking what is allowed"):
-        lacking = await permissions.lacking(admin, names.needs)
-        lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
+        lacking = await permissions.missing(admin, names.needs)
+        lacking += await permissions.missing_on_group(admin, settings.kafka_group)
     if lacking:
         raise BrokerForbids(user=user_of(settings), what=lacking)
 
 
-async def _check_claims(settings: Settings, db: Database, names: Topics) -> Mapping[str, Standing]:
+async def _check_claims(settings: Settings, db: Database, names: Topics) -> Mapping[str, PlacedClaim]:
     """Our claims by topic, before a run is begun.
 
     Raises TopicsShared or DatabaseShared if another deployment uses our topics or database, and DatabaseSetBack if the
     claims are of a later run than MongoDB has. Whether the topic of the views holds views is checked when its records
     are counted.
     """
-    await workers.insist_on_no_other_group(db, settings.kafka_group)
+    await workers.require_sole_group(db, settings.kafka_group)
     ours = await runs.claim_of(db, settings.kafka_group)
     async with client.reader(settings) as reader:
         found = await claims.check(settings, reader, ours, names.deleted)
-    await insist_on_newest_run(settings, db, ours, found.values())
+    await require_newest_run(settings, db, ours, found.values())
     return found
 
 
@@ -134,7 +134,7 @@ async def _broker_for_writing(
     """A Broker that sends no batch above its topic's limit. Raises BrokerRefused."""
     with client.explained(settings, "asking how large records may be"):
         limits = await configs.limits(admin, names.written)
-    topics.insist_on_limits(names, limits)
+    topics.require_limits(names, limits)
     known = [limit for limit in limits.values() if limit is not None]
     batch_bytes = min([BATCH_BYTES, *known])
     producer = await client.start_producer(settings, linger_ms=5, max_batch_size=batch_bytes)
@@ -146,9 +146,11 @@ async def _broker_for_writing(
     return broker
 
 
-async def _claim(settings: Settings, db: Database, producer: AIOKafkaProducer, found: Standing | None) -> Standing:
+async def _claim(
+    settings: Settings, db: Database, producer: AIOKafkaProducer, found: PlacedClaim | None
+) -> PlacedClaim:
     """Claims the topics unless they are claimed for this run; returns the claim and its offset in `movie-partials`."""
     ours = await runs.claim_of(db, settings.kafka_group)
     if found is None or found.claim.run != ours.run:
         found = (await claims.claim(settings, producer, ours))[settings.kafka_partials_topic]
-    return Standing(ours, found.offset)
+    return PlacedClaim(ours, found.offset)

@@ -27,7 +27,7 @@ class Timings:
         yield
         self._histograms[metric].observe(monotonic() - began)
 
-    def tell(self, values: Values) -> None:
+    def export(self, values: Values) -> None:
         """Adds the histograms to the exported metrics."""
         for metric, histogram in self._histograms.items():
             values.set(metric, histogram, *self._labels)

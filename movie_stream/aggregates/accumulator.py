@@ -25,7 +25,7 @@ from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.columnar.columns import Column, Ints
 from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.events.chunk import Chunk
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 
 _MIN_WATERMARK_MS: Final = -(2**62)
 _UNBOUNDED_MS: Final = 2**62
@@ -74,7 +74,7 @@ class DeadLetter:
         return self.kind in ("bad", "late")
 
 
-class OutOfStep(RuntimeError):
+class OffsetGap(RuntimeError):
     """A chunk starts behind the next offset to apply; applying it would lose records."""
 
 
@@ -125,7 +125,7 @@ class Accumulator:
         self._view_groups = [
             Groups(result, names.get(result.grouped_by or ""), self.vocabulary, live=True)
             for result in self._results
-            if not (result.of_users or result.of_records)
+            if not (result.aggregates_users or result.aggregates_records)
         ]
         self._by_column: defaultdict[str, list[Groups]] = defaultdict(list)
         for groups in self._view_groups:  # ungrouped results are summed over the genres, which are few
@@ -141,12 +141,12 @@ class Accumulator:
     def apply(self, chunk: Chunk) -> list[DeadLetter]:
         """Applies the records from `position` on.
 
-        Returns dead letters for those that do not count and for copies of such records. Raises OutOfStep.
+        Returns dead letters for those that do not count and for copies of such records. Raises OffsetGap.
         """
         if chunk.end <= self.position:
             return []
         if chunk.start > self.position:
-            raise OutOfStep(f"expected offset {self.position} of partition {self.partition}, got {chunk.start}")
+            raise OffsetGap(f"expected offset {self.position} of partition {self.partition}, got {chunk.start}")
         chunk = chunk.since(self.position)
         self._refused.start(self.position)
         letters = self._apply_with_copies(chunk) if chunk.replays else self._apply(chunk, {})
@@ -274,7 +274,7 @@ class Accumulator:
         """
         messages: list[tuple[int, bytes]] = []
         for groups in self._groups.values():
-            if groups.result.waits and not checkpoint:
+            if groups.result.deferrable and not checkpoint:
                 continue
             rows = np.flatnonzero(groups.unsent.values)
             for target, part in self._by_target(groups, rows, targets):
@@ -284,9 +284,11 @@ class Accumulator:
                 )
             groups.unsent.values[:] = False
         if self.watermark_ms is not None:
-            came, happened = self._arrivals.came.take(), self._arrivals.happened.take()
+            kafka_times, event_times = self._arrivals.kafka_times.take(), self._arrivals.event_times.take()
             bare = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))
-            timed = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms, came, happened))
+            timed = partial.encode(
+                partial.Watermark(self._run, self.partition, self.watermark_ms, kafka_times, event_times)
+            )
             changed = {target for target, _ in messages}  # the targets whose documents depend on these views
             messages += [(target, timed if target in changed else bare) for target in range(targets)]
         return messages
@@ -347,25 +349,25 @@ class Accumulator:
         for groups in self._groups.values():
             groups.unsent.values[:] = False
             groups.unsaved.values[:] = False
-        self.users.settle()
-        self._quality.settle()
+        self.users.mark_saved()
+        self._quality.mark_saved()
         self._refused.loaded(position)
         self._is_misplaced, self._any_misplaced = Column(np.bool_), False
-        self.forget()
+        self.drop_expired()
 
-    def forget(self) -> None:
+    def drop_expired(self) -> None:
         """Drops the windows that no valid view can reach any more and whose last partial was sent.
 
         Call it only between flushes. It writes nothing to the changelog: a restore drops by the same watermark.
         """
         threshold = self.threshold_ms
-        self._refused.forget(self.position)
+        self._refused.drop_expired(self.position)
         for groups in self._view_groups:
             length = groups.result.window.length_ms
             if length is not None:
                 groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
-        self.users.forget(threshold)
-        self._quality.forget(self.watermark_ms)
+        self.users.drop_expired(threshold)
+        self._quality.drop_expired(self.watermark_ms)
         for names in self.vocabulary.of_groups:
             compact(names, (*self._view_groups, self._quality))
 

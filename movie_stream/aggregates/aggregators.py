@@ -30,7 +30,7 @@ def rank_of(views: int, name: str) -> tuple[int, str]:
     return -views, name
 
 
-class Shown(Protocol):
+class NameTables(Protocol):
     """The names that columns refer to by number; Vocabulary is one implementation."""
 
     @property
@@ -52,7 +52,7 @@ class Aggregator(Protocol):
         """Names the column within its result, in partials and changelogs."""
         ...
 
-    def column(self, names: Shown, live: bool) -> Any:
+    def column(self, names: NameTables, live: bool) -> Any:
         """A new column; live if views will update it, else it only holds exported values."""
         ...
 
@@ -72,7 +72,7 @@ class ViewCount:
     stored: ClassVar[str] = "Views()"
     name: ClassVar[str] = "views"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -96,7 +96,7 @@ class SumOf:
     def name(self) -> str:
         return f"{self.number}.sum"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -122,7 +122,7 @@ class WideSumOf:
     def name(self) -> str:
         return f"{self.number}.wide_sum"
 
-    def column(self, names: Shown, live: bool) -> WideColumn:
+    def column(self, names: NameTables, live: bool) -> WideColumn:
         return WideColumn()
 
     def update(self, column: WideColumn, rows: Ints, grouped: GroupedBatch) -> None:
@@ -162,7 +162,7 @@ class CountOf:
     def name(self) -> str:
         return f"{self.number}.count"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -186,7 +186,7 @@ class LargestOf:
     def name(self) -> str:
         return f"{self.number}.max"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -211,7 +211,7 @@ class SmallestOf:
     def name(self) -> str:
         return f"{self.number}.min"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64, fill=self._unseen)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -228,7 +228,7 @@ class NewestTime:
     stored: ClassVar[str] = "NewestTime()"
     name: ClassVar[str] = "newest"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -245,7 +245,7 @@ class ViewsByHour:
     stored: ClassVar[str] = "ViewsByHour()"
     name: ClassVar[str] = "views_by_hour"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64, width=(24,))
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -270,7 +270,7 @@ class Members:
     def name(self) -> str:
         return f"{self.member}.sketch{self.lg_k}"
 
-    def column(self, names: Shown, live: bool) -> SketchColumn | Column:
+    def column(self, names: NameTables, live: bool) -> SketchColumn | Column:
         return SketchColumn(self.lg_k) if live else Column(object, fill=EMPTY_SKETCH)
 
     def update(self, column: SketchColumn, rows: Ints, grouped: GroupedBatch) -> None:
@@ -317,7 +317,7 @@ class SmallestSpelling:
     stored: ClassVar[str] = "SmallestSpelling()"
     name: ClassVar[str] = "spelling"
 
-    def column(self, names: Shown, live: bool) -> NamesColumn:
+    def column(self, names: NameTables, live: bool) -> NamesColumn:
         return NamesColumn(names.spellings)
 
     def update(self, column: NamesColumn, rows: Ints, grouped: GroupedBatch) -> None:
@@ -344,7 +344,7 @@ class NewestColumn:
 
     __slots__ = ("genre", "time_ms", "title")
 
-    def __init__(self, names: Shown) -> None:
+    def __init__(self, names: NameTables) -> None:
         self.time_ms = Column(np.int64, fill=_UNSEEN)
         self.title, self.genre = NamesColumn(names.titles), NamesColumn(names.spellings)
 
@@ -384,7 +384,7 @@ class NewestView:
     stored: ClassVar[str] = "NewestView()"
     name: ClassVar[str] = "newest_view"
 
-    def column(self, names: Shown, live: bool) -> NewestColumn:
+    def column(self, names: NameTables, live: bool) -> NewestColumn:
         return NewestColumn(names)
 
     def update(self, column: NewestColumn, rows: Ints, grouped: GroupedBatch) -> None:
@@ -412,7 +412,7 @@ class NewestView:
 
 
 @dataclass(frozen=True, slots=True)
-class OfUsers:
+class UserFigure:
     """A figure of a day that users.py maintains: it adds up over partitions, since a user's views are all in one."""
 
     name: str
@@ -421,7 +421,7 @@ class OfUsers:
     def stored(self) -> str:
         return f"OfUsers(name={self.name!r})"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
@@ -442,7 +442,7 @@ class TopUsersOf:
     def stored(self) -> str:
         return f"TopUsersOf(limit={self.limit!r})"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(object, fill=None)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:

@@ -74,16 +74,16 @@ class Arrivals:
     """Kafka timestamps and event times of the views counted."""
 
     def __init__(self) -> None:
-        self.came, self.happened = Times(), Times()
+        self.kafka_times, self.event_times = Times(), Times()
 
-    def add(self, kafka_ms: Ints, rows: Ints, happened_ms: Ints) -> None:
-        """Adds the views in these rows of a chunk: `kafka_ms` has the Kafka timestamps of the chunk, `happened_ms` the
-        event times of the rows. Of more than SAMPLED_AT_MOST views only a sample is added, weighted accordingly.
+    def add(self, kafka_ms: Ints, rows: Ints, event_times_ms: Ints) -> None:
+        """Adds the views in these rows of a chunk: `kafka_ms` has the Kafka timestamps of the chunk, `event_times_ms`
+        the event times of the rows. Of more than SAMPLED_AT_MOST views only a sample is added, weighted accordingly.
         """
         step = -(-len(rows) // SAMPLED_AT_MOST)
         chosen = slice(step // 2, None, step)
-        happened = happened_ms[chosen].copy()
-        weights = np.full(len(happened), step, np.int64)
-        weights[-1] = len(rows) - step * (len(happened) - 1)
-        self.came.add(kafka_ms[rows[chosen]], weights)
-        self.happened.add(happened, weights)
+        event_times = event_times_ms[chosen].copy()
+        weights = np.full(len(event_times), step, np.int64)
+        weights[-1] = len(rows) - step * (len(event_times) - 1)
+        self.kafka_times.add(kafka_ms[rows[chosen]], weights)
+        self.event_times.add(event_times, weights)

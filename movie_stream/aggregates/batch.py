@@ -57,7 +57,7 @@ class Batch:
             numbers={name: number[rows] for name, number in self.numbers.items()},
         )
 
-    def and_then(self, others: Batch) -> Batch:
+    def concat(self, others: Batch) -> Batch:
         """These views followed by the others."""
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in _COLUMNS
@@ -66,7 +66,7 @@ class Batch:
             self,
             **columns,
             ids={name: np.concatenate([ids, others.ids[name]]) for name, ids in self.ids.items()},
-            user_names=self.user_names.and_then(others.user_names),
+            user_names=self.user_names.concat(others.user_names),
             numbers={name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
         )
 

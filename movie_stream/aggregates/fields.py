@@ -13,11 +13,11 @@ from movie_stream.aggregates.aggregators import (
     Members,
     NewestTime,
     NewestView,
-    OfUsers,
     SmallestOf,
     SmallestSpelling,
     SumOf,
     TopUsersOf,
+    UserFigure,
     ViewCount,
     ViewsByHour,
     WideSumOf,
@@ -25,7 +25,7 @@ from movie_stream.aggregates.aggregators import (
 from movie_stream.aggregates.window import Window
 from movie_stream.columnar.hyperloglog import EXACT_UP_TO
 from movie_stream.events.contract import MICRO
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 
 Figures = Mapping[str, Any]
 """Merged values by aggregator name."""
@@ -54,20 +54,20 @@ class Key(NamedTuple):
     value: str
 
 
-class Says(NamedTuple):
+class Description(NamedTuple):
     """What a field means to those who read it, in words; documentation, OpenAPI and types say it from here."""
 
     meaning: str
     """What it is; whether it is an estimate, and when it is null. Else it is exact, and always there."""
     unit: str = ""
-    entry: Mapping[str, Says] = {}
+    entry: Mapping[str, Description] = {}
     """Of a list: what the fields of its entries mean, in their order."""
 
     @property
     def in_words(self) -> str:
         """The meaning, with the unit behind it where it does not say that itself.
 
-        >>> Says("The mean.", "minutes").in_words, Says("The number of users.", "users").in_words
+        >>> Description("The mean.", "minutes").in_words, Description("The number of users.", "users").in_words
         ('The mean. Unit: minutes.', 'The number of users.')
         """
         return f"{self.meaning} Unit: {self.unit}." if self.unit and self.unit not in self.meaning else self.meaning
@@ -89,7 +89,7 @@ class Field(Protocol):
         ...
 
     @property
-    def says(self) -> Says: ...
+    def description(self) -> Description: ...
 
     def value(self, key: Key, figures: Figures) -> Any: ...
 
@@ -101,7 +101,9 @@ class Genre:
     stored: ClassVar[str] = "Genre()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SmallestSpelling(),)
     schema: ClassVar[Schema] = TEXT
-    says: ClassVar[Says] = Says("The genre as it is shown: of the spellings in the group the first by code points.")
+    description: ClassVar[Description] = Description(
+        "The genre as it is shown: of the spellings in the group the first by code points."
+    )
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[SmallestSpelling.name])
@@ -114,7 +116,9 @@ class Slug:
     stored: ClassVar[str] = "Slug()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = TEXT
-    says: ClassVar[Says] = Says("The genre in small letters, with single blanks: what groups spellings of one genre.")
+    description: ClassVar[Description] = Description(
+        "The genre in small letters, with single blanks: what groups spellings of one genre."
+    )
 
     def value(self, key: Key, figures: Figures) -> str:
         return key.value
@@ -127,7 +131,7 @@ class Member:
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     stored: ClassVar[str] = "Member()"
     schema: ClassVar[Schema] = TEXT
-    says: ClassVar[Says] = Says("The `movie_id` or `user_id` that the document is about.")
+    description: ClassVar[Description] = Description("The `movie_id` or `user_id` that the document is about.")
 
     def value(self, key: Key, figures: Figures) -> str:
         return key.value
@@ -140,7 +144,7 @@ class Start:
     stored: ClassVar[str] = "Start()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
-    says: ClassVar[Says] = Says("The start of the window.", "UTC")
+    description: ClassVar[Description] = Description("The start of the window.", "UTC")
 
     def value(self, key: Key, figures: Figures) -> Any:
         return datetime_of(key.start_ms)
@@ -153,7 +157,7 @@ class End:
     stored: ClassVar[str] = "End()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
-    says: ClassVar[Says] = Says("The end of the window, exclusive.", "UTC")
+    description: ClassVar[Description] = Description("The end of the window, exclusive.", "UTC")
 
     def value(self, key: Key, figures: Figures) -> Any:
         assert key.window.length_ms is not None, "all time has no end"
@@ -167,7 +171,7 @@ class Date:
     stored: ClassVar[str] = "Date()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
-    says: ClassVar[Says] = Says("The day, as 2024-10-31.", "day in UTC")
+    description: ClassVar[Description] = Description("The day, as 2024-10-31.", "day in UTC")
 
     def value(self, key: Key, figures: Figures) -> str:
         return f"{datetime_of(key.start_ms):%Y-%m-%d}"
@@ -180,7 +184,7 @@ class Newest:
     stored: ClassVar[str] = "Newest()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestTime(),)
     schema: ClassVar[Schema] = _DATE
-    says: ClassVar[Says] = Says("The time of the newest view that counts here.", "UTC")
+    description: ClassVar[Description] = Description("The time of the newest view that counts here.", "UTC")
 
     def value(self, key: Key, figures: Figures) -> Any:
         return datetime_of(figures[NewestTime.name])
@@ -193,7 +197,7 @@ class Count:
     stored: ClassVar[str] = "Count()"
     needs: ClassVar[tuple[Aggregator, ...]] = (ViewCount(),)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says("The number of views.", "views")
+    description: ClassVar[Description] = Description("The number of views.", "views")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[ViewCount.name])
@@ -215,8 +219,8 @@ class Sum:
         return (SumOf(self.number),)
 
     @property
-    def says(self) -> Says:
-        return Says(f"The sum of `{self.number}` over the views that have one.", UNIT[self.number])
+    def description(self) -> Description:
+        return Description(f"The sum of `{self.number}` over the views that have one.", UNIT[self.number])
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[f"{self.number}.sum"])
@@ -229,7 +233,9 @@ class Revenue:
     stored: ClassVar[str] = "Revenue()"
     needs: ClassVar[tuple[Aggregator, ...]] = (WideSumOf("revenue"),)
     schema: ClassVar[Schema] = _NUMBER
-    says: ClassVar[Says] = Says("The sum of `price`; a view without one counts REVENUE_PER_VIEW.", UNIT["revenue"])
+    description: ClassVar[Description] = Description(
+        "The sum of `price`; a view without one counts REVENUE_PER_VIEW.", UNIT["revenue"]
+    )
 
     def value(self, key: Key, figures: Figures) -> float:
         return float(figures["revenue.wide_sum"] / MICRO)
@@ -251,8 +257,8 @@ class Mean:
         return SumOf(self.number), CountOf(self.number)
 
     @property
-    def says(self) -> Says:
-        return Says(
+    def description(self) -> Description:
+        return Description(
             f"The mean of `{self.number}` over the views that have one; null where none has.", UNIT[self.number]
         )
 
@@ -268,7 +274,9 @@ class Rated:
     stored: ClassVar[str] = "Rated()"
     needs: ClassVar[tuple[Aggregator, ...]] = (CountOf("rating"),)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says("The number of views that have a rating: what the mean rating is over.", "views")
+    description: ClassVar[Description] = Description(
+        "The number of views that have a rating: what the mean rating is over.", "views"
+    )
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures["rating.count"])
@@ -290,8 +298,8 @@ class Max:
         return (LargestOf(self.number),)
 
     @property
-    def says(self) -> Says:
-        return Says(f"The largest {self.number}; null where no view has one.", UNIT[self.number])
+    def description(self) -> Description:
+        return Description(f"The largest {self.number}; null where no view has one.", UNIT[self.number])
 
     def value(self, key: Key, figures: Figures) -> float | None:
         largest = figures[f"{self.number}.max"]
@@ -314,8 +322,8 @@ class Min:
         return (SmallestOf(self.number),)
 
     @property
-    def says(self) -> Says:
-        return Says(f"The smallest {self.number}; null where no view has one.", UNIT[self.number])
+    def description(self) -> Description:
+        return Description(f"The smallest {self.number}; null where no view has one.", UNIT[self.number])
 
     def value(self, key: Key, figures: Figures) -> float | None:
         smallest = figures[f"{self.number}.min"]
@@ -339,8 +347,8 @@ class Distinct:
         return (Members(self.member, self.lg_k),)
 
     @property
-    def says(self) -> Says:
-        return Says(
+    def description(self) -> Description:
+        return Description(
             f"The number of distinct {'users' if self.member == 'user_id' else 'films'}: exact up to {EXACT_UP_TO}, "
             f"above that an estimate with a relative standard error of {104 / 2 ** (self.lg_k / 2):.1f} %.",
             "users" if self.member == "user_id" else "films",
@@ -357,7 +365,7 @@ class PeakHour:
     stored: ClassVar[str] = "PeakHour()"
     needs: ClassVar[tuple[Aggregator, ...]] = (ViewsByHour(),)
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{2}:00$"}
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The hour of the day with most views, as 20:00; of equals the earliest.", "hour in TIMEZONE"
     )
 
@@ -373,7 +381,9 @@ class Title:
     stored: ClassVar[str] = "Title()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = TEXT
-    says: ClassVar[Says] = Says("The title in the film's newest view; of views of one time the smallest.")
+    description: ClassVar[Description] = Description(
+        "The title in the film's newest view; of views of one time the smallest."
+    )
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[NewestView.name].title)
@@ -386,7 +396,7 @@ class NewestGenre:
     stored: ClassVar[str] = "NewestGenre()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = TEXT
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The genre in the film's newest view, as it is shown; of views of one time the smallest."
     )
 
@@ -419,10 +429,13 @@ class Top:
         return array_of(properties, self.limit)
 
     @property
-    def says(self) -> Says:
-        return Says(
+    def description(self) -> Description:
+        return Description(
             f"The films with most views, {self.limit} at most, the most viewed first.",
-            entry={self.of: Says("The film."), **{name: column.says for name, column in self.columns.items()}},
+            entry={
+                self.of: Description("The film."),
+                **{name: column.description for name, column in self.columns.items()},
+            },
         )
 
     def value(self, key: Key, figures: Figures) -> Any:
@@ -432,10 +445,10 @@ class Top:
         ]
 
 
-TOTAL_USERS: Final = OfUsers("users")
-NEW_USERS: Final = OfUsers("new_users")
-SESSIONS: Final = OfUsers("sessions")
-SESSION_MS: Final = OfUsers("session_ms")
+TOTAL_USERS: Final = UserFigure("users")
+NEW_USERS: Final = UserFigure("new_users")
+SESSIONS: Final = UserFigure("sessions")
+SESSION_MS: Final = UserFigure("session_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,7 +458,7 @@ class Users:
     stored: ClassVar[str] = "Users()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS,)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says("The number of users with a view on the day.", "users")
+    description: ClassVar[Description] = Description("The number of users with a view on the day.", "users")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[TOTAL_USERS.name])
@@ -458,7 +471,9 @@ class NewUsers:
     stored: ClassVar[str] = "NewUsers()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NEW_USERS,)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says("The number of users whose first view ever is on the day.", "users")
+    description: ClassVar[Description] = Description(
+        "The number of users whose first view ever is on the day.", "users"
+    )
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[NEW_USERS.name])
@@ -471,7 +486,7 @@ class ReturningUsers:
     stored: ClassVar[str] = "ReturningUsers()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS, NEW_USERS)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The number of users with a view on the day and an earlier one on another day.", "users"
     )
 
@@ -486,7 +501,7 @@ class Sessions:
     stored: ClassVar[str] = "Sessions()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SESSIONS,)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says("The number of sessions that began on the day.", "sessions")
+    description: ClassVar[Description] = Description("The number of sessions that began on the day.", "sessions")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[SESSIONS.name])
@@ -499,7 +514,7 @@ class SessionMinutes:
     stored: ClassVar[str] = "SessionMinutes()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SESSIONS, SESSION_MS)
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The mean length of the sessions that began on the day; null where none did.", "minutes"
     )
 
@@ -527,13 +542,13 @@ class TopUsers:
         return array_of({"user_id": TEXT, "watch_count": COUNT, "watch_time": COUNT}, self.limit)
 
     @property
-    def says(self) -> Says:
-        return Says(
+    def description(self) -> Description:
+        return Description(
             f"The users with most views on the day, {self.limit} at most, the most active first.",
             entry={
-                "user_id": Says("The user."),
-                "watch_count": Count.says,
-                "watch_time": Sum("duration").says,
+                "user_id": Description("The user."),
+                "watch_count": Count.description,
+                "watch_time": Sum("duration").description,
             },
         )
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.aggregators import NamesColumn, NewestColumn, Shown
+from movie_stream.aggregates.aggregators import NamesColumn, NameTables, NewestColumn
 from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.aggregates.results import Result
 from movie_stream.columnar.columns import Bools, Column, Ints, PairIndex
@@ -48,7 +48,7 @@ class Groups:
     Live groups are updated by views (`apply`); the others hold the rows of merged blocks (`merge`).
     """
 
-    def __init__(self, result: Result, names: PackedNames | None, shown: Shown, live: bool) -> None:
+    def __init__(self, result: Result, names: PackedNames | None, shown: NameTables, live: bool) -> None:
         """`names` identify the groups of a window; `shown` are the names that documents show."""
         self.result, self.names, self._shown, self._live = result, names, shown, live
         self._row_bytes = 1.0

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from movie_stream.columnar.columns import Ints
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 
 _HOUR_MS: Final = 3_600_000
 _BUCKET_MS: Final = 900_000

@@ -79,7 +79,7 @@ class Evicted:
     payload: bytes
 
 
-class OtherRun(RuntimeError):
+class RunSuperseded(RuntimeError):
     """A partial of a later run was read: this worker is fenced."""
 
 
@@ -146,10 +146,10 @@ class Merger:
         """Keys that changed since their document was made, in the order of the first change."""
         self.unfetched: dict[DocumentKey, None] = {}
         """Dirty keys that may have older figures in the store, in the order of arrival."""
-        self.staying: set[DocumentKey] = set()
+        self.rejected: set[DocumentKey] = set()
         """Keys that the store rejects; they are not evicted."""
         self._names: defaultdict[str, PackedNames] = defaultdict(PackedNames)  # by column
-        self._shown = _Shown(PackedNames(), PackedNames())
+        self._shown = _NameTables(PackedNames(), PackedNames())
         self._held: dict[tuple[str, int], Groups] = {}
         self._evicted_before: dict[str, int] = {}
         self._evictions: dict[str, int] = {}  # since the last checkpoint
@@ -165,7 +165,10 @@ class Merger:
         return sum(map(len, self._held.values()))
 
     def apply(self, chunk: Chunk) -> None:
-        """Applies the messages from `position` on. Raises OtherRun, and msgspec.DecodeError for an invalid message."""
+        """Applies the messages from `position` on.
+
+        Raises RunSuperseded, and msgspec.DecodeError for an invalid message.
+        """
         if chunk.end <= self.position:
             return
         if chunk.start > self.position:
@@ -175,7 +178,7 @@ class Merger:
             message = claim or partial.decode(value or b"")
             if message.run > self._run:
                 owner = f", of {claim}," if claim else ""
-                raise OtherRun(f"run {message.run}{owner} has begun; this worker belongs to run {self._run}")
+                raise RunSuperseded(f"run {message.run}{owner} has begun; this worker belongs to run {self._run}")
             if not isinstance(message, Claim) and message.run == self._run:
                 self._take(message)
             del message  # frees its memory before the next one is decoded
@@ -183,8 +186,8 @@ class Merger:
 
     def _take(self, message: partial.Partial | partial.Watermark) -> None:
         if isinstance(message, partial.Watermark):
-            self.arrivals.came.extend(message.came)
-            self.arrivals.happened.extend(message.happened)
+            self.arrivals.kafka_times.extend(message.kafka_times)
+            self.arrivals.event_times.extend(message.event_times)
             if message.timestamp_ms > self.watermarks.get(message.partition, -1):
                 self.watermarks[message.partition] = message.timestamp_ms
                 self._watermarks_changed = True
@@ -305,7 +308,7 @@ class Merger:
         for (start, collection), count in sorted(rows_in.items()):
             if rows >= min(excess, EVICTED_AT_ONCE):
                 break
-            if (collection, start) not in tried and DocumentKey(collection, start, "") not in self.staying:
+            if (collection, start) not in tried and DocumentKey(collection, start, "") not in self.rejected:
                 chosen.append((collection, start))
                 rows += count
         return chosen
@@ -313,7 +316,7 @@ class Merger:
     def _evictable_rows(self) -> int:
         """The number of rows, without those of all time and of keys that the store rejects."""
         rows = sum(len(groups) for groups in self._held.values() if groups.result.window.length_ms is not None)
-        for key in self.staying:
+        for key in self.rejected:
             rows -= sum(int(np.count_nonzero(_is_of_key(groups, key))) for _, groups in self._groups_of(key.collection))
         return rows
 
@@ -327,7 +330,7 @@ class Merger:
         for collection, starts in _by_collection(windows).items():
             parts = dict(self._groups_of(collection))
             for store_key, rows in self._rows_by_store_key(collection, starts).items():
-                if store_key.key in self.dirty or store_key.key in self.staying:
+                if store_key.key in self.dirty or store_key.key in self.rejected:
                     continue
                 blocks = [
                     _held(partition, block)
@@ -436,7 +439,7 @@ class Merger:
             groups.unsaved.values[:] = False
 
 
-class _Shown(NamedTuple):
+class _NameTables(NamedTuple):
     """The names that documents show."""
 
     titles: PackedNames

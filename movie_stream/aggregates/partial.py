@@ -24,9 +24,9 @@ class Watermark(msgspec.Struct, array_like=True, tag="watermark"):
     run: int
     partition: int
     timestamp_ms: int
-    came: Weighted = []
+    kafka_times: Weighted = []
     """The Kafka timestamps of the views counted since the last watermark; older versions sent none."""
-    happened: Weighted = []
+    event_times: Weighted = []
     """The event times of these views."""
 
 

@@ -31,7 +31,7 @@ from movie_stream.aggregates.quality_figures import (
     with_refused,
 )
 from movie_stream.aggregates.results import Result
-from movie_stream.aggregates.users import fitting
+from movie_stream.aggregates.users import split_by_size
 from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import Window
 from movie_stream.columnar.columns import Bools, Column, Ints, order_of
@@ -108,7 +108,7 @@ class Quality:
         self._partition = PackedNames()
         self._partition.ids([str(partition)])
         self.figures = [
-            Groups(result, self._partition, vocabulary, live=True) for result in results if result.of_records
+            Groups(result, self._partition, vocabulary, live=True) for result in results if result.aggregates_records
         ]
         self._seen, self._unsaved_genres = Column(np.bool_), Column(np.bool_)  # by the number of the slug
         self._title, self._unsaved_films = Column(np.int32, fill=-1), Column(np.bool_)  # by the number of the film
@@ -181,7 +181,7 @@ class Quality:
         for column in (self._title, self._unsaved_films, self._is_affected):
             column.grow(len(self._vocabulary.movies))
 
-    def forget(self, watermark_ms: int | None) -> None:
+    def drop_expired(self, watermark_ms: int | None) -> None:
         """Drops the past hours that were sent."""
         for figures in self.figures if watermark_ms is not None else ():
             window = figures.result.window
@@ -200,19 +200,19 @@ class Quality:
         vocabulary, empty = self._vocabulary, (b"", b"")
         blocks = [
             QualityBlock(vocabulary.slugs.pack(genres[rows]), empty, empty)
-            for rows in fitting(vocabulary.slugs.sizes(genres) + _NAME_BYTES, most)
+            for rows in split_by_size(vocabulary.slugs.sizes(genres) + _NAME_BYTES, most)
         ]
         for at in range(0, len(films), ROWS_IN_BLOCK):
             film, title = films[at : at + ROWS_IN_BLOCK], titles[at : at + ROWS_IN_BLOCK]
             sizes = vocabulary.movies.sizes(film) + vocabulary.titles.sizes(title) + 2 * _NAME_BYTES
             blocks += [
                 QualityBlock(empty, vocabulary.movies.pack(film[rows]), vocabulary.titles.pack(title[rows]))
-                for rows in fitting(sizes, most)
+                for rows in split_by_size(sizes, most)
             ]
-        self.settle()
+        self.mark_saved()
         return blocks
 
-    def settle(self) -> None:
+    def mark_saved(self) -> None:
         """Marks everything as saved."""
         self._unsaved_genres.values[:] = False
         self._unsaved_films.values[:] = False

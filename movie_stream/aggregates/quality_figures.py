@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from movie_stream.aggregates.aggregators import Aggregator, CountOf, Shown, ViewCount, WideColumn
+from movie_stream.aggregates.aggregators import Aggregator, CountOf, NameTables, ViewCount, WideColumn
 from movie_stream.aggregates.batch import GroupedBatch
-from movie_stream.aggregates.fields import COUNT, TEXT, Figures, Key, Says, Schema, array_of
+from movie_stream.aggregates.fields import COUNT, TEXT, Description, Figures, Key, Schema, array_of
 from movie_stream.columnar.columns import Column, Ints
 
 KINDS_AT_MOST: Final = 50
@@ -30,7 +30,7 @@ Reasons = Sequence[tuple[str, str, int]]
 """Kind (bad or late), kind of the reason, and number of records, in the order of first arrival."""
 
 
-class _OfRecords:
+class _RecordFigure:
     """An aggregator that quality.py updates, not `update`: it is not computed from a batch's groups."""
 
     __slots__ = ()
@@ -40,7 +40,7 @@ class _OfRecords:
 
 
 @dataclass(frozen=True, slots=True)
-class OfRecords(_OfRecords):
+class RecordCount(_RecordFigure):
     """A number of records: all (`records`), views with a Kafka timestamp (`timed`), `new_genres`, or `retitled`."""
 
     name: str
@@ -49,7 +49,7 @@ class OfRecords(_OfRecords):
     def stored(self) -> str:
         return f"OfRecords(name={self.name!r})"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
 
     def merge(self, values: Sequence[Any]) -> int:
@@ -57,13 +57,13 @@ class OfRecords(_OfRecords):
 
 
 @dataclass(frozen=True, slots=True)
-class DelaySum(_OfRecords):
+class DelaySum(_RecordFigure):
     """The sum over the views of Kafka timestamp minus event time, in milliseconds; it may be below 0."""
 
     stored: ClassVar[str] = "DelaySum()"
     name: ClassVar[str] = "delay_ms"
 
-    def column(self, names: Shown, live: bool) -> WideColumn:
+    def column(self, names: NameTables, live: bool) -> WideColumn:
         return WideColumn()
 
     def merge(self, values: Sequence[Any]) -> int:
@@ -71,13 +71,13 @@ class DelaySum(_OfRecords):
 
 
 @dataclass(frozen=True, slots=True)
-class LongestDelay(_OfRecords):
+class LongestDelay(_RecordFigure):
     """The largest Kafka timestamp minus event time, in milliseconds; None if no view has a Kafka timestamp."""
 
     stored: ClassVar[str] = "LongestDelay()"
     name: ClassVar[str] = "longest_delay_ms"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64, fill=_NEVER)
 
     def merge(self, values: Sequence[Any]) -> int | None:
@@ -85,13 +85,13 @@ class LongestDelay(_OfRecords):
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedByReason(_OfRecords):
+class RefusedByReason(_RecordFigure):
     """The number of refused records, by kind and kind of the reason."""
 
     stored: ClassVar[str] = "RefusedByReason()"
     name: ClassVar[str] = "refused"
 
-    def column(self, names: Shown, live: bool) -> Column:
+    def column(self, names: NameTables, live: bool) -> Column:
         return Column(object, fill=None)
 
     def merge(self, values: Sequence[Any]) -> Reasons:
@@ -116,18 +116,18 @@ def with_refused(held: Reasons | None, refused: Iterable[tuple[str, str]]) -> Re
     return tuple((kind, reason, records) for (kind, reason), records in counts.items())
 
 
-RECORDS: Final = OfRecords("records")
-TIMED: Final = OfRecords("timed")
-NEW_GENRES: Final = OfRecords("new_genres")
-RETITLED: Final = OfRecords("retitled")
+RECORDS: Final = RecordCount("records")
+TIMED: Final = RecordCount("timed")
+NEW_GENRES: Final = RecordCount("new_genres")
+RETITLED: Final = RecordCount("retitled")
 DELAY: Final = DelaySum()
 LONGEST_DELAY: Final = LongestDelay()
 REFUSED: Final = RefusedByReason()
 
 
-def kept_of_records(held: Aggregator) -> bool:
+def is_record_figure(held: Aggregator) -> bool:
     """Whether only quality.py can maintain this figure."""
-    return isinstance(held, _OfRecords)
+    return isinstance(held, _RecordFigure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Partition:
     stored: ClassVar[str] = "Partition()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says("The partition of the topic of views that the records came by.")
+    description: ClassVar[Description] = Description("The partition of the topic of views that the records came by.")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(key.value)
@@ -150,7 +150,7 @@ class Records:
     stored: ClassVar[str] = "Records()"
     needs: ClassVar[tuple[Aggregator, ...]] = (RECORDS,)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The number of records of every kind: views, refused ones, and copies whose original counts already.", "records"
     )
 
@@ -171,8 +171,8 @@ class Refused:
         return f"Refused(kind={self.kind!r})"
 
     @property
-    def says(self) -> Says:
-        return Says(f"The number of records that were refused as {self.kind}.", "records")
+    def description(self) -> Description:
+        return Description(f"The number of records that were refused as {self.kind}.", "records")
 
     def value(self, key: Key, figures: Figures) -> int:
         return sum(records for kind, _, records in figures[REFUSED.name] if kind == self.kind)
@@ -194,8 +194,8 @@ class Without:
         return ViewCount(), CountOf(self.number)
 
     @property
-    def says(self) -> Says:
-        return Says(f"The number of views in which `{self.number}` is null or absent.", "views")
+    def description(self) -> Description:
+        return Description(f"The number of views in which `{self.number}` is null or absent.", "views")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[ViewCount.name] - figures[f"{self.number}.count"])
@@ -208,7 +208,7 @@ class NewGenres:
     stored: ClassVar[str] = "NewGenres()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NEW_GENRES,)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The number of genres whose first view ever in the partition is among the views.", "genres"
     )
 
@@ -223,7 +223,7 @@ class Retitled:
     stored: ClassVar[str] = "Retitled()"
     needs: ClassVar[tuple[Aggregator, ...]] = (RETITLED,)
     schema: ClassVar[Schema] = COUNT
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The number of views whose title is another than that of the film's view before, in the partition.", "views"
     )
 
@@ -238,7 +238,7 @@ class MeanDelay:
     stored: ClassVar[str] = "MeanDelay()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TIMED, DELAY)
     schema: ClassVar[Schema] = _SECONDS
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The mean, over the views, of the record's Kafka timestamp minus the view's own; null where no record has one.",
         "seconds",
     )
@@ -255,7 +255,7 @@ class MaxDelay:
     stored: ClassVar[str] = "MaxDelay()"
     needs: ClassVar[tuple[Aggregator, ...]] = (LONGEST_DELAY,)
     schema: ClassVar[Schema] = _SECONDS
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         "The largest of these differences; null where no record has a Kafka timestamp.", "seconds"
     )
 
@@ -271,12 +271,12 @@ class RefusedReasons:
     stored: ClassVar[str] = "RefusedReasons()"
     needs: ClassVar[tuple[Aggregator, ...]] = (REFUSED,)
     schema: ClassVar[Schema] = array_of({"kind": TEXT, "reason": TEXT, "count": COUNT}, KINDS_AT_MOST + 2)
-    says: ClassVar[Says] = Says(
+    description: ClassVar[Description] = Description(
         f"The refused records by reason, most first; those beyond {KINDS_AT_MOST} are summed up as `{OTHER_REASONS}`.",
         entry={
-            "kind": Says("`bad` or `late`."),
-            "reason": Says("The reason, without what is different in every record."),
-            "count": Says("The number of records refused for it.", "records"),
+            "kind": Description("`bad` or `late`."),
+            "reason": Description("The reason, without what is different in every record."),
+            "count": Description("The number of records refused for it.", "records"),
         },
     )
 

@@ -59,7 +59,7 @@ class Reader:
             vocabulary.genre_ids(views.texts["genre"]),
             self._users.find(views.texts["user_id"]),
         )
-        batch = batch.and_then(self._batch(chunk, rest[decoded.index], views, ids))
+        batch = batch.concat(self._batch(chunk, rest[decoded.index], views, ids))
         return batch.take(np.argsort(batch.index, kind="stable")), refusals
 
     def add_users(self, batch: Batch) -> None:

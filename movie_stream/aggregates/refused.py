@@ -2,9 +2,9 @@
 
 A copy of a refused record names its original in the header REPLAY_OF and follows it in the same partition. It is
 judged like any record if its original is *open*: refused in this run, or older than the first record that this run has
-counted; and not more than REACH offsets back. A copy that counts closes its original. So at most one of an original and
-all its copies counts, whatever the rules of this run and whoever sent the copies. All of this follows from the
-partition's log.
+counted; and not more than MAX_DISTANCE offsets back. A copy that counts closes its original. So at most one of an
+original and all its copies counts, whatever the rules of this run and whoever sent the copies. All of this follows from
+the partition's log.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from movie_stream.columnar.bitmap import BITS, WORD_BYTES, Bits
+from movie_stream.columnar.bitmap import BITS, WORD_BYTES, Bitmap
 
-REACH: Final = 1 << 26
+MAX_DISTANCE: Final = 1 << 26
 """The most offsets between an original and its copy. Older originals are dropped, which bounds the state."""
 _WORDS_IN_BLOCK: Final = 8_000
 _NUMBERED_BYTES: Final = 9 + WORD_BYTES
@@ -80,7 +80,7 @@ class OpenOriginals:
     def __init__(self) -> None:
         self._begin: int | None = None
         """The first offset that this run has counted, None before that."""
-        self._bits = Bits()
+        self._bits = Bitmap()
         self._unsaved: set[int] = set()
 
     def start(self, position: int) -> None:
@@ -95,16 +95,16 @@ class OpenOriginals:
 
     def is_open(self, original: int, copy: int) -> bool:
         """Whether a copy of this record, at the offset `copy`, may count."""
-        return copy - original <= REACH and (original in self._bits) == (original >= (self._begin or 0))
+        return copy - original <= MAX_DISTANCE and (original in self._bits) == (original >= (self._begin or 0))
 
     def close(self, original: int) -> None:
         """Closes an open record: a copy of it counts."""
         self._bits.flip(original)
         self._unsaved.add(original // BITS)
 
-    def forget(self, position: int) -> None:
+    def drop_expired(self, position: int) -> None:
         """Drops the originals that no copy from `position` on can reach. It writes nothing to the changelog."""
-        self._bits.drop_before(position - REACH)
+        self._bits.drop_before(position - MAX_DISTANCE)
         self._unsaved = {at for at in self._unsaved if at in self._bits.words}
 
     def blocks(self, snapshot: bool, most: int | None = None) -> Iterator[RefusedBlock]:

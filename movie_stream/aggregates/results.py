@@ -16,8 +16,8 @@ from movie_stream.aggregates.aggregators import (
     CountOf,
     Members,
     NewestTime,
-    OfUsers,
     TopUsersOf,
+    UserFigure,
     ViewCount,
 )
 from movie_stream.aggregates.fields import (
@@ -58,13 +58,13 @@ from movie_stream.aggregates.quality_figures import (
     RefusedReasons,
     Retitled,
     Without,
-    kept_of_records,
+    is_record_figure,
 )
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
 
 By = Literal["genre", "movie_id", "user_id", "partition"]
 """A column that results can be grouped by; or, for figures of records of every kind, the source partition."""
-CALLED: Final[Mapping[By, str]] = {
+DISPLAY_NAMES: Final[Mapping[By, str]] = {
     "genre": "genre",
     "movie_id": "film",
     "user_id": "user",
@@ -90,15 +90,15 @@ class Result:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a declaration that cannot be computed."""
-        kept_by_users = [isinstance(held, OfUsers | TopUsersOf) for held in self.held]
+        kept_by_users = [isinstance(held, UserFigure | TopUsersOf) for held in self.held]
         if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by):
             raise ValueError(
                 f"{self.collection}: figures of users are kept by day alone, without other figures, not by a column"
             )
-        if self.of_records or any(map(kept_of_records, self.held)):
-            kept = all(kept_of_records(held) or isinstance(held, ViewCount | CountOf | Members) for held in self.held)
+        if self.aggregates_records or any(map(is_record_figure, self.held)):
+            kept = all(is_record_figure(held) or isinstance(held, ViewCount | CountOf | Members) for held in self.held)
             films = all(held.member == "movie_id" for held in self.held if isinstance(held, Members))
-            if not (kept and films and self.of_records and self.window is not ALL_TIME):
+            if not (kept and films and self.aggregates_records and self.window is not ALL_TIME):
                 raise ValueError(
                     f"{self.collection}: figures of records are kept by partition and hour (or another window), beside "
                     "numbers of views and of distinct films alone"
@@ -130,17 +130,17 @@ class Result:
         return self.by == "genre"
 
     @cached_property
-    def of_users(self) -> bool:
+    def aggregates_users(self) -> bool:
         """Whether users.py maintains the figures."""
-        return any(isinstance(held, OfUsers | TopUsersOf) for held in self.held)
+        return any(isinstance(held, UserFigure | TopUsersOf) for held in self.held)
 
     @property
-    def of_records(self) -> bool:
+    def aggregates_records(self) -> bool:
         """Whether quality.py maintains the figures, of all records of a source partition."""
         return self.by == "partition"
 
     @cached_property
-    def waits(self) -> bool:
+    def deferrable(self) -> bool:
         """Whether partials may wait for a checkpoint: a list of a long window has very many rows that change, but
         itself changes little within a second.
         """

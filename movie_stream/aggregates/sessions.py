@@ -68,7 +68,7 @@ class Sessions:
         self._start.values[rows], self._end.values[rows] = new.start, new.end
         self._link(new.user, rows)
 
-    def forget(self, threshold_ms: int) -> None:
+    def drop_expired(self, threshold_ms: int) -> None:
         """Drops the intervals that no view at or after the threshold can extend, once they are a quarter of all rows.
 
         The others are laid out by user, without free rows.

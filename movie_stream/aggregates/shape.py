@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from movie_stream.aggregates.fields import Count, Date, End, Newest, Says, Schema, Start
+from movie_stream.aggregates.fields import Count, Date, Description, End, Newest, Schema, Start
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.window import ALL_TIME
 
@@ -16,7 +16,7 @@ Document = Mapping[str, Any]
 Kind = Literal["time", "count", "number", "text"]
 RANK = "rank"
 """The field of a row with the position of its entry in the list, from 1."""
-_RANK_SAYS = Says("The place of the entry in its list, from 1.")
+_RANK_DESCRIPTION = Description("The place of the entry in its list, from 1.")
 _TIMES = (Start, End, Date, Newest)
 """The types of fields that hold only the time of a document."""
 
@@ -27,7 +27,7 @@ class Column:
 
     name: str
     kind: Kind
-    says: Says = field(default=Says(""), compare=False)
+    description: Description = field(default=Description(""), compare=False)
     """What it means."""
 
 
@@ -61,15 +61,17 @@ class Shape:
         if len(lists) > 1:
             raise ValueError(f"{result.collection}: a document can have one list, not {', '.join(lists)}")
         entries, entry = next(iter(lists.items()), (None, {}))
-        says = {name: declared.says for name, declared in result.fields.items()}
-        within = says[entries].entry if entries else {}
+        meanings = {name: declared.description for name, declared in result.fields.items()}
+        within = meanings[entries].entry if entries else {}
         if duplicates := (entry.keys() | {RANK}) & (schemas.keys() - lists.keys()) if entries else set():
             raise ValueError(f"{result.collection}: a row would have {', '.join(sorted(duplicates))} twice")
         return cls(
             result,
             None if result.window is ALL_TIME else _first(result, Start),
             _first(result, Count),
-            tuple(Column(name, kind_of(schema), says[name]) for name, schema in schemas.items() if name not in lists),
+            tuple(
+                Column(name, kind_of(schema), meanings[name]) for name, schema in schemas.items() if name not in lists
+            ),
             entries,
             tuple(Column(name, kind_of(schema), within[name]) for name, schema in entry.items()),
         )
@@ -82,7 +84,7 @@ class Shape:
     @property
     def flat_row(self) -> tuple[Column, ...]:
         """The fields of a row of the flat view, except `_id`; empty without a list."""
-        return (*self.fields, Column(RANK, "count", _RANK_SAYS), *self.entry) if self.entries else ()
+        return (*self.fields, Column(RANK, "count", _RANK_DESCRIPTION), *self.entry) if self.entries else ()
 
     @property
     def row(self) -> tuple[Column, ...]:

@@ -76,7 +76,7 @@ class Users:
         self._first, self._unsaved = Column(np.int64, fill=_NEVER), Column(np.bool_)
         self._sessions = Sessions(gap_ms)
         self._days = UserDays()
-        self.figures = [Groups(result, None, Vocabulary(), live=True) for result in results if result.of_users]
+        self.figures = [Groups(result, None, Vocabulary(), live=True) for result in results if result.aggregates_users]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -214,9 +214,9 @@ class Users:
             inside = day <= last
             day, last, label = day[inside], last[inside], label[inside]
 
-    def forget(self, threshold_ms: int) -> None:
+    def drop_expired(self, threshold_ms: int) -> None:
         """Drops the state that no view at or after the threshold can change; figures only if they were sent."""
-        self._sessions.forget(threshold_ms)
+        self._sessions.drop_expired(threshold_ms)
         gone = self._days.day < threshold_ms // _DAY_MS
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
             self._days.keep(np.flatnonzero(~gone))
@@ -240,21 +240,21 @@ class Users:
             start, end = found.start[order], found.end[order]
             count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
             first_of = np.concatenate([[0], np.cumsum(count)])
-            for rows in fitting(self.names.sizes(part) + _USER_BYTES + _SESSION_BYTES * count, most):
+            for rows in split_by_size(self.names.sizes(part) + _USER_BYTES + _SESSION_BYTES * count, most):
                 block_users, sessions = part[rows], slice(first_of[rows.start], first_of[rows.stop])
                 first, counts = self._first.values[block_users], count[rows].astype(np.int32)
                 columns = [first, counts, start[sessions], end[sessions]]
                 copied.append((UsersBlock, block_users, [column.tobytes() for column in columns]))
         days = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
         for part in _portions(days):
-            for rows in fitting(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
+            for rows in split_by_size(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
                 block_days = part[rows]
                 columns = [self._days.day[block_days], self._days.views[block_days], self._days.minutes[block_days]]
                 copied.append((UserDaysBlock, self._days.user[block_days], [column.tobytes() for column in columns]))
-        self.settle()
+        self.mark_saved()
         return (block(*self.names.pack(user), *columns) for block, user, columns in copied)
 
-    def settle(self) -> None:
+    def mark_saved(self) -> None:
         """Marks everything as saved."""
         self._unsaved.values[:] = False
         self._days.unsaved[:] = False
@@ -311,10 +311,10 @@ def _portions(rows: AnyInts) -> Iterator[AnyInts]:
         yield rows[at : at + _USERS_IN_BLOCK]
 
 
-def fitting(sizes: Ints, most: int) -> Iterator[slice]:
+def split_by_size(sizes: Ints, most: int) -> Iterator[slice]:
     """Splits rows of these sizes so that each part has up to `most` bytes, or one row.
 
-    >>> [(rows.start, rows.stop) for rows in fitting(np.array([3, 3, 9, 1, 1]), 6)]
+    >>> [(rows.start, rows.stop) for rows in split_by_size(np.array([3, 3, 9, 1, 1]), 6)]
     [(0, 2), (2, 3), (3, 5)]
     """
     cumulative, begin, before = np.cumsum(sizes), 0, 0

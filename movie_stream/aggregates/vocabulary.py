@@ -12,7 +12,7 @@ from movie_stream.columnar.columns import Bools, Column, Ints
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.columnar.spans import Spans, all_in
 from movie_stream.events.contract import TEXTS
-from movie_stream.events.event import slug_of, spelled
+from movie_stream.events.event import display_form, slug_of
 
 GENRES_KEPT: Final = 20_000
 """The most raw spellings of genres, including blanks, that are cached."""
@@ -112,7 +112,7 @@ class Vocabulary:
         unknown = np.flatnonzero((found < 0) & usable)
         if len(unknown):
             candidates = texts.take(unknown).tolist()
-            valid = {text for text in set(candidates) if spelled(str(text or b"", "utf-8")) is not None}
+            valid = {text for text in set(candidates) if display_form(str(text or b"", "utf-8")) is not None}
             usable[unknown] = [text in valid for text in candidates]
             added = unknown[usable[unknown]]
             found[added] = self._genres.add(texts.take(added), np.full(len(added), -1))
@@ -132,7 +132,7 @@ class Vocabulary:
     def _spell(self) -> None:
         """Computes spelling and slug of the new genres."""
         known = len(self._spelling.values)
-        shown = [spelled(text) or "" for text in self._genres.texts(np.arange(known, len(self._genres)))]
+        shown = [display_form(text) or "" for text in self._genres.texts(np.arange(known, len(self._genres)))]
         self._spelling.grow(len(self._genres))
         self._slug.grow(len(self._genres))
         self._spelling.values[known:] = self.spellings.ids(shown)

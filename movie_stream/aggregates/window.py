@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from movie_stream.columnar.columns import Ints
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 
 
 @dataclass(frozen=True, slots=True)

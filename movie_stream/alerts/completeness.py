@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from movie_stream.alerts.frontier import MINUTE_MS
 from movie_stream.alerts.rules import HOUR_MS
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 from movie_stream.mongo.alerts import ALERTING
 from movie_stream.mongo.client import (
     DUPLICATE_KEY,
@@ -54,7 +54,7 @@ class Completeness:
         self._reported: dict[int, tuple[Mapping[int, int], float]] = {}
         """By partition, the watermarks reported last, and when."""
 
-    def untold(self, partition: int, watermarks: Mapping[int, int]) -> bool:
+    def needs_report(self, partition: int, watermarks: Mapping[int, int]) -> bool:
         """Whether to report the watermarks of a partition of `movie-partials`: if a source has advanced by a minute
         since the last report, or by less and some time has passed, so that an active source does not seem inactive.
         """
@@ -67,7 +67,7 @@ class Completeness:
         """Drops the last report of a partition, when it is revoked or assigned."""
         self._reported.pop(partition, None)
 
-    def concerns(self, collection: str) -> bool:
+    def is_used(self, collection: str) -> bool:
         """Whether a rule uses the collection."""
         return collection in self._lengths_ms
 
@@ -79,7 +79,7 @@ class Completeness:
         try:
             if windows:
                 await self._mark(windows)
-            if self.untold(partition, watermarks):
+            if self.needs_report(partition, watermarks):
                 await self._report(partition, watermarks)
         except PyMongoError as error:
             raise explain(error, self._db) from error

@@ -59,7 +59,7 @@ def judge(condition: Condition, windows: Windows) -> Judged:
     raise TypeError(f"no such condition: {condition!r}")
 
 
-def looks_back(condition: Condition, window_ms: int) -> list[tuple[int, int]]:
+def lookback_ranges(condition: Condition, window_ms: int) -> list[tuple[int, int]]:
     """The earlier figures that a condition needs for a range of windows: each (shift, more) is the range moved back by
     `shift` ms, with its begin `more` ms earlier.
     """

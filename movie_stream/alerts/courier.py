@@ -34,14 +34,14 @@ LONGEST_PAUSE_S: Final = 3_600.0
 AWAY_AT_MOST_S: Final = 60.0
 """The longest pause before an unavailable receiver is tried with another message."""
 _TRIES_AT_THE_END: Final = 3
-"""The most failures in a row of one receiver before `deliver_what_is_new` stops trying it."""
+"""The most failures in a row of one receiver before `deliver_due` stops trying it."""
 _LEASE_BEYOND_S: Final = 30.0
 """The time by which the lease of a message exceeds the send timeout."""
 _RETRY_AT_MOST_S: Final = 30.0
 
 
 @dataclass(slots=True)
-class Standing:
+class ReceiverStatus:
     """The state of one receiver, in this process."""
 
     reason: str | None = None
@@ -93,7 +93,7 @@ class Courier:
         self, outbox: Outbox, receivers: Mapping[str, Receiver], may: Callable[[], bool], origin: Origin
     ) -> None:
         self._outbox, self._receivers, self._may, self._origin = outbox, receivers, may, origin
-        self._standings = {name: Standing() for name in receivers}
+        self._statuses = {name: ReceiverStatus() for name in receivers}
         self._outcomes = Counter[tuple[str, str]]()
         """The number of messages by receiver and outcome."""
 
@@ -103,10 +103,10 @@ class Courier:
             await asyncio.gather(*(self._serve(sender, receiver) for receiver in self._receivers.values()))
 
     async def _serve(self, sender: Sender, receiver: Receiver) -> None:
-        pause_s, standing = LOOK_EVERY_S, self._standings[receiver.name]
+        pause_s, status = LOOK_EVERY_S, self._statuses[receiver.name]
         while True:
             try:
-                while self._may() and not standing.away and await self.deliver(sender, receiver):
+                while self._may() and not status.away and await self.deliver(sender, receiver):
                     pause_s = LOOK_EVERY_S
             except PyMongoError:  # the evaluation logs it already
                 pause_s = min(2 * pause_s, _RETRY_AT_MOST_S)
@@ -115,20 +115,20 @@ class Courier:
                 pause_s = _RETRY_AT_MOST_S
             await asyncio.sleep(pause_s)
 
-    def tell(self, values: Values) -> None:
+    def export(self, values: Values) -> None:
         """Exports the outcomes of messages; those not yet seen as 0, so that the first one shows as an increase."""
         for receiver in self._receivers:
             for outcome in ("arrived", "failed", "given up"):
                 values.set(catalogue.ALERT_MESSAGES, self._outcomes[receiver, outcome], receiver, outcome)
 
-    async def deliver_what_is_new(self) -> None:
+    async def deliver_due(self) -> None:
         """Tries each due message once; stops for a receiver that fails several in a row."""
         async with Sender(self._origin) as sender:
             await asyncio.gather(*(self._try_all(sender, receiver) for receiver in self._receivers.values()))
 
     async def _try_all(self, sender: Sender, receiver: Receiver) -> None:
-        standing = self._standings[receiver.name]
-        while standing.failures < _TRIES_AT_THE_END and await self.deliver(sender, receiver):
+        status = self._statuses[receiver.name]
+        while status.failures < _TRIES_AT_THE_END and await self.deliver(sender, receiver):
             pass
 
     async def deliver(self, sender: Sender, receiver: Receiver) -> bool:
@@ -147,24 +147,24 @@ class Courier:
         return True
 
     async def _arrived(self, receiver: Receiver) -> None:
-        standing = self._standings[receiver.name]
-        if standing.reason is not None:
-            standing.reason = None
+        status = self._statuses[receiver.name]
+        if status.reason is not None:
+            status.reason = None
             logger.info("%s takes messages again", receiver.name)
-        if standing.arrived():
-            await self._outbox.hurry(receiver.name)
+        if status.arrived():
+            await self._outbox.retry_now(receiver.name)
 
     async def _failed(self, receiver: Receiver, message: Message, failure: NotSent) -> None:
-        reason, standing = str(failure), self._standings[receiver.name]
-        standing.failed(failure.after_s, partly=failure.partly)
+        reason, status = str(failure), self._statuses[receiver.name]
+        status.failed(failure.after_s, partly=failure.partly)
         before = datetime.now(UTC) - timedelta(milliseconds=receiver.retry_for_ms)
         if message.created < before:
             await self._give_up(receiver, message, reason)
         else:
             self._outcomes[receiver.name, "failed"] += 1
-            await self._outbox.again(message, max(pause_s(message.attempts), failure.after_s), reason)
-            if standing.reason != reason:
-                standing.reason = reason
+            await self._outbox.reschedule(message, max(pause_s(message.attempts), failure.after_s), reason)
+            if status.reason != reason:
+                status.reason = reason
                 logger.warning("%s: a message did not arrive, is tried again: %s", receiver.name, reason)
         # They are tried rarely while it is unavailable, and are only given up at an attempt.
         for late in await self._outbox.older(receiver.name, before):

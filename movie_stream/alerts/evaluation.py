@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.alerts.conditions import Judged, Windows, judge, looks_back
+from movie_stream.alerts.conditions import Judged, Windows, judge, lookback_ranges
 from movie_stream.alerts.rules import EACH, Beyond, BeyondUsual, Quality, RatingFalling, Rule
 from movie_stream.alerts.series import NOTHING, Reasons, Series
 from movie_stream.columnar.columns import Bools, Ints
@@ -105,7 +105,7 @@ class Evaluation:
                 yield list(self._fold(subject, _restricted(judged, starts >= begins), starts, own))
             self.until_ms = end
 
-    def lasting(self) -> list[Streak]:
+    def open_streaks(self) -> list[Streak]:
         """The alerts that have not ended, by subject."""
         return [streak for _, streak in sorted(self._open.items()) if streak.windows >= self.rule.in_a_row]
 
@@ -169,7 +169,7 @@ class Evaluation:
 
     def _label(self, series: Series, at_ms: int) -> str | None:
         """The display name of the subject in a window or, if it has no views there, in those it was compared with."""
-        shifts = (0, *(shift for shift, _ in looks_back(self.rule.condition, self.rule.window_ms)))
+        shifts = (0, *(shift for shift, _ in lookback_ranges(self.rule.condition, self.rule.window_ms)))
         return next((label for shift in shifts if (label := series.labels.get(at_ms - shift))), None)
 
     def _merged(self, before: Streak, after: Streak) -> Streak:

@@ -22,23 +22,23 @@ from typing import Any, Final
 
 from pymongo.errors import ConnectionFailure
 
+from movie_stream.alerts.blockage import Blockage, blocking_causes, in_words, quiet_sources, utc
 from movie_stream.alerts.evaluation import Evaluation, Streak, before, due_until, restarted
 from movie_stream.alerts.figures import Reader
-from movie_stream.alerts.frontier import Stillness, Topics, complete_until
-from movie_stream.alerts.holdup import Holdup, holding_up, in_words, quiet_sources, utc
+from movie_stream.alerts.frontier import Inactivity, Topics, complete_until
 from movie_stream.alerts.metered import Meter
-from movie_stream.alerts.pace import Portions, Turns
+from movie_stream.alerts.pace import Portions, Yielder
 from movie_stream.alerts.rules import EACH, Rule, Source
 from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
 from movie_stream.alerts.wording import body_of
-from movie_stream.events.moment import timestamp_ms_of
-from movie_stream.mongo.workers import WorkerSeen
+from movie_stream.events.timestamps import timestamp_ms_of
+from movie_stream.mongo.workers import WorkerReport
 
 logger = logging.getLogger(__name__)
 
 _WINDOWS_AT_ONCE: Final[Mapping[Source, int]] = {"views": 2_000, "films": 24, "quality": 500}
 """The most windows whose figures are read at a time."""
-LEISURE: Final = 3.0
+PAUSE_FACTOR: Final = 3.0
 """The pause between portions, as a multiple of the time that the last one took: counting has priority."""
 
 
@@ -61,8 +61,8 @@ class Evaluator:
     rules: Sequence[Rule]
     topics: Topics
     idle: timedelta
-    _stillness: Stillness = field(default_factory=Stillness)
-    _holdup: Holdup = field(init=False)
+    _inactivity: Inactivity = field(default_factory=Inactivity)
+    _blockage: Blockage = field(init=False)
     _evaluations: dict[str, Evaluation] = field(default_factory=dict)
     _states: dict[str, RuleState] | None = None
     """The progress stored in MongoDB; None if it was not read since the lease was acquired."""
@@ -70,16 +70,16 @@ class Evaluator:
     _progressed_s: float = field(default_factory=lambda: monotonic())
     """The time of the last progress of the evaluation."""
     _pause_factor: float = 0.0
-    _turns: Turns = field(default_factory=Turns)
+    _yielder: Yielder = field(default_factory=Yielder)
     _portions: Portions = field(default_factory=Portions)
     _completed_ms: int | None = None
     """The event time up to which the last complete pass evaluated."""
 
     def __post_init__(self) -> None:
-        self._holdup = Holdup(self.idle)
+        self._blockage = Blockage(self.idle)
 
     async def step(
-        self, workers: Collection[WorkerSeen], *, at_the_end: bool = False, held: Collection[int] = ()
+        self, workers: Collection[WorkerReport], *, at_the_end: bool = False, held: Collection[int] = ()
     ) -> Pass | None:
         """Evaluates the due windows; `at_the_end` without waiting for sources, except those in `held`. Returns None if
         nothing is due, or another process holds the lease. Raises LeaseLost, and the driver's errors.
@@ -111,10 +111,10 @@ class Evaluator:
         return self.store.lease.held
 
     @property
-    def still_s(self) -> float:
+    def stalled_s(self) -> float:
         """Seconds without progress although there are newer results."""
         now_s = monotonic()
-        return max(now_s - self._progressed_s, self._holdup.still_s(now_s) if self._holdup.said else 0.0)
+        return max(now_s - self._progressed_s, self._blockage.stalled_s(now_s) if self._blockage.reported else 0.0)
 
     async def _acquire(self) -> bool:
         """Acquires or renews the lease, if that is due; returns whether it is held."""
@@ -125,23 +125,23 @@ class Evaluator:
                 self.drop()
             self._claimed_s = now_s
             if not lease.held:
-                self._progressed_s, self._holdup = monotonic(), Holdup(self.idle)
+                self._progressed_s, self._blockage = monotonic(), Blockage(self.idle)
                 return False
         if self._states is None:
             await self.store.clear()
-            if not self._holdup.said:  # clears the report of a previous holder
-                await self.store.waits(None)
+            if not self._blockage.reported:  # clears the report of a previous holder
+                await self.store.set_blocked(None)
             self._states = await self.store.rules()
             await self._withdraw_removed_rules()
         return True
 
-    async def _pass(self, workers: Collection[WorkerSeen], at_the_end: bool, held: Collection[int]) -> Pass | None:
+    async def _pass(self, workers: Collection[WorkerReport], at_the_end: bool, held: Collection[int]) -> Pass | None:
         published, now_s = await self.store.published(), monotonic()
-        self._stillness.look(published.watermarks, self.topics.sources, now_s)
+        self._inactivity.look(published.watermarks, self.topics.sources, now_s)
         if at_the_end:
             quiet = set(range(self.topics.sources)) - set(held)
         else:
-            quiet = quiet_sources(published.watermarks, self._stillness, self.topics, workers, self.idle, now_s)
+            quiet = quiet_sources(published.watermarks, self._inactivity, self.topics, workers, self.idle, now_s)
         idle_ms = int(self.idle / timedelta(milliseconds=1))
         clock_ms = self.store.now_ms
         until_ms = complete_until(
@@ -154,12 +154,12 @@ class Evaluator:
             clock_ms,  # also at the end: a window that is not over is left to the next worker
         )
         if not at_the_end:
-            await self._report_holdup(published, workers, quiet, until_ms)
+            await self._report_blockage(published, workers, quiet, until_ms)
         if until_ms is None or (until_ms == self._completed_ms and not published.markers):
             if until_ms is not None or not published.watermarks:
                 self._progressed_s = now_s
             return None
-        self._pause_factor = 0.0 if at_the_end else LEISURE
+        self._pause_factor = 0.0 if at_the_end else PAUSE_FACTOR
         await self.store.begin(max(until_ms - min((rule.wait_ms for rule in self.rules), default=0), 0))  # 1
         done = Pass(until_ms)
         for rule in self.rules:
@@ -177,25 +177,25 @@ class Evaluator:
             self._completed_ms, self._progressed_s = until_ms, monotonic()
         return done
 
-    async def _report_holdup(
-        self, published: Published, workers: Collection[WorkerSeen], quiet: Collection[int], until_ms: int | None
+    async def _report_blockage(
+        self, published: Published, workers: Collection[WorkerReport], quiet: Collection[int], until_ms: int | None
     ) -> None:
-        """Reports a holdup once it has lasted, then at growing intervals, and when it ends."""
+        """Reports a blockage once it has lasted, then at growing intervals, and when it ends."""
         now_s = monotonic()
-        still = self._stillness.longer_than(self.idle.total_seconds(), now_s)
-        causes = holding_up(published.watermarks, self.topics, quiet, still, until_ms, workers)
-        if not self._holdup.look(until_ms, causes, now_s):
+        still = self._inactivity.longer_than(self.idle.total_seconds(), now_s)
+        causes = blocking_causes(published.watermarks, self.topics, quiet, still, until_ms, workers)
+        if not self._blockage.look(until_ms, causes, now_s):
             return
-        if self._holdup.said:
-            since = self.store.lease.now - timedelta(seconds=self._holdup.still_s(now_s))
+        if self._blockage.reported:
+            since = self.store.lease.now - timedelta(seconds=self._blockage.stalled_s(now_s))
             words = in_words(causes)
             logger.warning(
                 "alerts wait since %s UTC, evaluated until %s: %s", f"{since:%H:%M:%S}", utc(until_ms), words
             )
-            await self.store.waits(words, since)
+            await self.store.set_blocked(words, since)
         else:
             logger.info("alerts go on, nothing holds them up any more")
-            await self.store.waits(None)
+            await self.store.set_blocked(None)
 
     async def _withdraw_removed_rules(self) -> None:
         """Withdraws the alerts of rules that were removed from the file."""
@@ -206,7 +206,7 @@ class Evaluator:
             if stored:
                 await self.store.begin(0)
                 await self.store.write([_withdrawn(alert) for alert in stored.values()])
-            await self.store.forget(name)
+            await self.store.delete_progress(name)
             self._states.pop(name, None)
 
     async def _evaluate(self, rule: Rule, until_ms: int, markers: Sequence[Marker]) -> int:
@@ -222,7 +222,7 @@ class Evaluator:
         if evaluation is None:
             return 0
         ended = await self._advance(evaluation, until, first_ms)
-        written = await self._write(rule, (*ended, *evaluation.lasting()), stored)
+        written = await self._write(rule, (*ended, *evaluation.open_streaks()), stored)
         state = RuleState(rule.definition, evaluation.until_ms, dict(evaluation.firsts))
         if self._states.get(rule.name) != state:
             await self.store.note(rule.name, state)
@@ -292,7 +292,7 @@ class Evaluator:
 
     async def _yield(self) -> None:
         """Yields to counting, if some time has passed."""
-        if await self._turns.give():
+        if await self._yielder.maybe_yield():
             await self._renew()
 
     async def _renew(self) -> None:

@@ -17,15 +17,15 @@ from movie_stream.aggregates import results
 from movie_stream.aggregates.fields import Count, Field, Genre, Mean, Rated, Slug
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.shape import Shape
-from movie_stream.alerts.conditions import looks_back
+from movie_stream.alerts.conditions import lookback_ranges
 from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.kinds import QUALITY
-from movie_stream.alerts.pace import READ_AT_ONCE, Turns
+from movie_stream.alerts.pace import READ_AT_ONCE, Yielder
 from movie_stream.alerts.quality import PARTITION, firsts_in, silence_of
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
 from movie_stream.alerts.series import Reasons, Series, Silence, Verdicts
 from movie_stream.errors import MovieStreamError
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, majority_acknowledged
 
 LIMIT_MS: Final = 20_000
@@ -106,7 +106,7 @@ class Reader:
 
     def __init__(self, db: Database, run: int, light: Verdicts | None = None) -> None:
         self._db, self._run, self._light = db, run, light
-        self._turns = Turns()
+        self._yielder = Yielder()
 
     async def first(self, rule: Rule) -> int | None:
         """The start of the first window of the rule with any figures."""
@@ -141,7 +141,7 @@ class Reader:
     async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
         """The figures that the rule needs for its windows from one time to before another."""
         ranges = [(begin_ms, end_ms)]
-        for shift, more in looks_back(rule.condition, rule.window_ms):
+        for shift, more in lookback_ranges(rule.condition, rule.window_ms):
             ranges.append((begin_ms - shift - more, end_ms - shift))
         match rule.source:
             case "views":
@@ -249,13 +249,13 @@ class Reader:
         """The documents of a cursor; yields to the event loop in between."""
         async for found in cursor.batch_size(READ_AT_ONCE):
             yield found
-            await self._turns.give()
+            await self._yielder.maybe_yield()
 
     async def _figures(self, rows: Rows, series: Callable[[str], Series], others: Series | None = None) -> Figures:
         by_subject = dict[str, Series]()
         for subject in rows:
             by_subject[subject] = series(subject)
-            await self._turns.give()
+            await self._yielder.maybe_yield()
         return Figures(by_subject, others, sum(map(len, rows.values())))
 
 

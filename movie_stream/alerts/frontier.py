@@ -33,7 +33,7 @@ class Topics:
 
 
 @dataclass(slots=True)
-class Stillness:
+class Inactivity:
     """The time since which the watermark of each source has not moved, by the caller's clock."""
 
     since_s: dict[int, float] = field(default_factory=dict)
@@ -48,9 +48,9 @@ class Stillness:
 
     def longer_than(self, idle_s: float, now_s: float) -> set[int]:
         """The sources that have not moved for at least this number of seconds."""
-        return {source for source in self.since_s if self.still_for(source, now_s) >= idle_s}
+        return {source for source in self.since_s if self.inactive_for(source, now_s) >= idle_s}
 
-    def still_for(self, source: int, now_s: float) -> float:
+    def inactive_for(self, source: int, now_s: float) -> float:
         """The seconds for which a source has not moved, as far as known."""
         return now_s - self.since_s.get(source, now_s)
 

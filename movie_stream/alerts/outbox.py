@@ -18,7 +18,7 @@ from pymongo import InsertOne, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from movie_stream.alerts.rules import Rule
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTS, DELIVERIES, FIELDS
 from movie_stream.mongo.client import DUPLICATE_KEY, Database, majority_acknowledged
 
@@ -202,7 +202,7 @@ class Outbox:
         fields = {"done": "$$NOW", "due": NEVER, "error": {"$literal": error}}
         await self._deliveries.update_one({"_id": message.id}, [{"$set": fields}])
 
-    async def again(self, message: Message, pause_s: float, error: str) -> bool:
+    async def reschedule(self, message: Message, pause_s: float, error: str) -> bool:
         """Schedules a retry of a failed message after a pause; returns False if it is no longer pending."""
         due = {"$add": ["$$NOW", int(pause_s * 1_000)]}
         result = await self._deliveries.update_one(
@@ -210,7 +210,7 @@ class Outbox:
         )
         return bool(result.matched_count)
 
-    async def hurry(self, receiver: str) -> int:
+    async def retry_now(self, receiver: str) -> int:
         """Makes the messages in backoff due now, in their original order; returns their number. Messages being sent for
         the first time are left unchanged.
         """

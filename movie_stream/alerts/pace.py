@@ -6,10 +6,10 @@ import asyncio
 from time import monotonic
 from typing import Final
 
-from movie_stream.alerts.conditions import looks_back
+from movie_stream.alerts.conditions import lookback_ranges
 from movie_stream.alerts.rules import EACH, Rule
 
-GIVES_WAY_EVERY_S: Final = 0.02
+YIELDS_EVERY_S: Final = 0.02
 ROWS_AT_ONCE: Final = 20_000
 """The approximate number of figures to read at a time."""
 READ_AT_ONCE: Final = 2_000
@@ -18,15 +18,15 @@ _SUBJECTS: Final = 20
 """The assumed number of subjects of a rule of each or of films, until it is known."""
 
 
-class Turns:
+class Yielder:
     """Yields to other tasks at intervals."""
 
     def __init__(self) -> None:
         self._yielded_s = float("-inf")
 
-    async def give(self) -> bool:
+    async def maybe_yield(self) -> bool:
         """Yields if the interval has passed, and returns whether it did; call it often."""
-        if monotonic() - self._yielded_s < GIVES_WAY_EVERY_S:
+        if monotonic() - self._yielded_s < YIELDS_EVERY_S:
             return False
         await asyncio.sleep(0)
         self._yielded_s = monotonic()
@@ -52,7 +52,8 @@ class Portions:
         """
         rows = self._rows_per_window.get(rule.name)
         if rows is None:
-            rows = (1 + len(looks_back(rule.condition, rule.window_ms))) * (_SUBJECTS if rule.subject == EACH else 1)
+            ranges = 1 + len(lookback_ranges(rule.condition, rule.window_ms))
+            rows = ranges * (_SUBJECTS if rule.subject == EACH else 1)
         return max(min(int(ROWS_AT_ONCE / rows), at_most), 1)
 
     def read(self, rule: Rule, windows: int, rows: int) -> None:

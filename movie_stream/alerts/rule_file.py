@@ -91,7 +91,7 @@ def _rules(
     if len(tables) > _MOST_RULES:
         reading.wrong(("rule", _MOST_RULES), f"expected at most {_MOST_RULES:,} tables [[rule]], got {len(tables):,}")
         return ()
-    _insist_on_different_names(reading, tables)
+    _require_different_names(reading, tables)
     return [rule for i, table in enumerate(tables) if (rule := _rule(reading, table, ("rule", i), receivers, declared))]
 
 
@@ -155,11 +155,11 @@ def _rule(
     if not isinstance(kind, str) or kind not in KINDS:  # the other keys depend on it
         names = [key.name for key in _COMMON]
         common = {name: table[name] for name in names if name in table} if isinstance(table, Mapping) else table
-        _insist_on_receivers(reading, reading.values(common, path, _COMMON), path, receivers, declared)
+        _require_receivers(reading, reading.values(common, path, _COMMON), path, receivers, declared)
         return None
     own, condition_of = OF_KIND[kind]
     values = reading.values(table, path, (*_COMMON, *own))
-    _insist_on_receivers(reading, values, path, receivers, declared)
+    _require_receivers(reading, values, path, receivers, declared)
     condition = condition_of(reading, {key.name: WRONG for key in own} | values, path)
     if condition is None or len(reading.mistakes) > before:
         return None
@@ -178,7 +178,7 @@ def _rule(
     )
 
 
-def _insist_on_receivers(
+def _require_receivers(
     reading: Reading,
     values: Mapping[str, Any],
     path: tuple[str, int],
@@ -213,7 +213,7 @@ def _declared(file: Mapping[str, Any]) -> set[str]:
     return {f"{kind}.{name}" for kind, named in tables.items() if isinstance(named, Mapping) for name in named}
 
 
-def _insist_on_different_names(reading: Reading, tables: list[Any]) -> None:
+def _require_different_names(reading: Reading, tables: list[Any]) -> None:
     lines: dict[str, int] = {}
     for i, table in enumerate(tables):
         name = table.get("name") if isinstance(table, Mapping) else None

@@ -76,7 +76,7 @@ class AppriseMissing(MovieStreamError):
         super().__init__(f"{receiver} needs the library apprise; install it with: pip install 'movie-stream[notify]'")
 
 
-def insist_on_libraries(receivers: Mapping[str, Receiver]) -> None:
+def require_libraries(receivers: Mapping[str, Receiver]) -> None:
     """Raises AppriseMissing if a receiver needs apprise, and it is not installed."""
     for receiver in receivers.values():
         if isinstance(receiver, Apprise) and find_spec("apprise") is None:

@@ -20,7 +20,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from movie_stream.alerts.completeness import control_id, watermarks_in
 from movie_stream.alerts.pace import READ_AT_ONCE
 from movie_stream.errors import MovieStreamError
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTING, ALERTS, FIELDS
 from movie_stream.mongo.client import Database, majority_acknowledged
 
@@ -136,7 +136,7 @@ class Store:
         until = {"$max": [datetime_of(until_ms), "$evaluated_until"]}
         await self._update({"evaluated_until": until, "evaluated_at": "$$NOW"})
 
-    async def waits(self, for_what: str | None, since: datetime | None = None) -> None:
+    async def set_blocked(self, for_what: str | None, since: datetime | None = None) -> None:
         """Stores the causes that block the evaluation; None once it resumes. Raises LeaseLost."""
         waits = None if for_what is None else {"for": for_what, "since": since}
         await self._update({"waits": {"$literal": waits}})
@@ -250,7 +250,7 @@ class Store:
             self._alerting, [UpdateOne({"_id": document["_id"]}, [{"$replaceWith": fenced}], upsert=True)]
         )
 
-    async def forget(self, name: str) -> None:
+    async def delete_progress(self, name: str) -> None:
         """Deletes the progress of a removed rule. Raises LeaseLost."""
         await self._delete(self._alerting, {"_id": f"{self._run}|rule|{name}"})
         await self.keep()

@@ -12,7 +12,7 @@ from bson.int64 import Int64
 from movie_stream.alerts.evaluation import Streak
 from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.rules import ALL, Beyond, BeyondUsual, Climbing, LightAtLeast, Quality, RatingFalling, Rule
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 from movie_stream.masking import printable
 from movie_stream.settings import format_duration
 

@@ -16,7 +16,7 @@ from movie_stream.client.view_event import ViewEvent
 from movie_stream.client.write_behind import WriteBehind, writing_behind
 from movie_stream.errors import EventRefused, MovieStreamError, UsageError
 from movie_stream.events.event import ahead_of_time, is_ahead
-from movie_stream.kafka.produce.pace import Pace
+from movie_stream.kafka.produce.pace import ConstantRate
 from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, open_topic
 from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings, settings_with
@@ -104,7 +104,7 @@ class ViewProducer:
             expected = "a number of events/s, or 0 for as fast as it goes"
             raise UsageError(argument="rate", expected=expected, got=str(rate))
         sent = number = 0
-        async with aclosing(_paced(source, Pace(rate, time.monotonic()))) as items:
+        async with aclosing(_paced(source, ConstantRate(rate, time.monotonic()))) as items:
             async for item in items:
                 number += 1
                 try:
@@ -143,7 +143,7 @@ def _view(item: object) -> ViewEvent:
     raise EventRefused(reason=f"expected a ViewEvent or a mapping, got {type(item).__name__}")
 
 
-async def _paced(source: Source, pace: Pace) -> AsyncGenerator[Item]:
+async def _paced(source: Source, pace: ConstantRate) -> AsyncGenerator[Item]:
     """Yields the items on the schedule of `pace`."""
     due = 0
     async with aclosing(_each(source)) as items:

@@ -30,7 +30,7 @@ PAGES_FROM_BYTES: Final = 128 << 10
 """From this size on a long-lived array has pages of its own."""
 
 
-def give_back() -> None:
+def configure_malloc() -> None:
     """Sets three limits of glibc's malloc, so that it returns freed memory to the OS; does nothing with another libc.
 
     Call it before there are many threads. By default glibc raises the mmap threshold whenever a larger array is freed,
@@ -52,13 +52,13 @@ def trim() -> None:
         _GLIBC.malloc_trim(0)
 
 
-class Room:
+class GrowableArray:
     """A long-lived array that grows in place: it gets more pages, and none are copied.
 
     On the heap, between the short-lived arrays of each chunk, long-lived ones would cause fragmentation. Unwritten
     pages of a large one cost no memory.
 
-    >>> room = Room((100_000,), np.dtype(np.int32))
+    >>> room = GrowableArray((100_000,), np.dtype(np.int32))
     >>> room.array[-1] = 7
     >>> room.extend(200_000)
     >>> room.array[99_998:100_001].tolist()
@@ -85,7 +85,7 @@ class Room:
         """Makes `array` `rows` long. Existing references keep the old array. Raises MemoryError."""
         shape, dtype = (rows, *self.array.shape[1:]), self.array.dtype
         if not self._resized(shape, dtype):
-            longer = Room(shape, dtype)
+            longer = GrowableArray(shape, dtype)
             longer.array[: len(self.array)] = self.array
             self._pages, self.array = longer._pages, longer.array
 

@@ -10,10 +10,10 @@ BITS: Final = 512
 WORD_BYTES: Final = BITS // 8
 
 
-class Bits:
+class Bitmap:
     """A set of offsets.
 
-    >>> bits = Bits()
+    >>> bits = Bitmap()
     >>> bits.add(7), bits.add(7), 7 in bits, 8 in bits
     (True, False, True, False)
     >>> bits.flip(7)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.columnar.allocator import Room
+from movie_stream.columnar.allocator import GrowableArray
 from movie_stream.columnar.slots import Hashes, Slots
 
 Array = NDArray[Any]
@@ -34,7 +34,7 @@ class Column:
 
     def __init__(self, dtype: Any, fill: object = 0, width: tuple[int, ...] = ()) -> None:
         self.fill = fill
-        self._room = Room((16, *width), np.dtype(dtype))
+        self._room = GrowableArray((16, *width), np.dtype(dtype))
         self.values: Array = self._room.array[:0]
 
     def grow(self, length: int) -> None:
@@ -53,7 +53,7 @@ class Column:
         """Keeps only these rows, in this order. Raises IndexError."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.values):
             raise IndexError(f"expected rows from 0 to before {len(self.values)}, got {rows.min()} to {rows.max()}")
-        kept = Room((len(rows), *self.values.shape[1:]), self.values.dtype)
+        kept = GrowableArray((len(rows), *self.values.shape[1:]), self.values.dtype)
         np.take(self.values, rows, axis=0, out=kept.array, mode="clip")  # none is clipped; "raise" makes a copy
         self._room, self.values = kept, kept.array
 

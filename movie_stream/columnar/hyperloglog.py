@@ -27,7 +27,7 @@ Registers = tuple[Ints, Ranks]
 EXACT_UP_TO: Final = 300
 """The most members that are kept as hashes."""
 
-SETTLED_AT: Final = 450
+DEDUPLICATED_ABOVE: Final = 450
 """Deduplicate a row's hashes beyond this length."""
 
 PACKED_AT_ONCE: Final = 32
@@ -117,7 +117,7 @@ class SketchColumn:
             self._raise_row(row, hashes)
             return
         members.frombytes(hashes.tobytes())
-        if len(members) > SETTLED_AT:
+        if len(members) > DEDUPLICATED_ABOVE:
             self._settle(row)
 
     def _settle(self, row: int) -> array[int] | None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.columnar.allocator import Room
+from movie_stream.columnar.allocator import GrowableArray
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -109,7 +109,7 @@ class Slots:
 
     def _clear(self, length: int) -> None:
         """Replaces the table by an empty one for `length` items."""
-        self._slots = Room((max(_FEWEST, 1 << (3 * length // 2).bit_length()),), np.dtype(np.int64)).array
+        self._slots = GrowableArray((max(_FEWEST, 1 << (3 * length // 2).bit_length()),), np.dtype(np.int64)).array
         self._slots[:] = _FREE
 
     def _number(self, start: int, hashes: Hashes) -> None:

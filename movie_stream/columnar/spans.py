@@ -110,7 +110,7 @@ class Spans(Sequence["bytes | None"]):
             np.concatenate([part.lengths for part in parts]),
         )
 
-    def and_then(self, others: Spans) -> Spans:
+    def concat(self, others: Spans) -> Spans:
         """These strings and then the others."""
         if not len(others):
             return self

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from movie_stream.console import logs
 from movie_stream.kafka.cluster import client, permissions, topics
-from movie_stream.kafka.scan import PassOver, Unreadable
+from movie_stream.kafka.scan import SkipAndLog, Unreadable
 from movie_stream.masking import MASK
 from movie_stream.mongo import runs, schema, sharding, users, workers
 from movie_stream.mongo.client import Database, address_of, opened
@@ -36,15 +36,15 @@ def init(settings: Settings, *, create_user: bool = False, shard: bool = False) 
 
 
 async def _init(settings: Settings, console: Console, create_user: bool, shard: bool) -> None:
-    pass_over = PassOver()
-    await _check_claims(settings, pass_over)
+    skip = SkipAndLog()
+    await _check_claims(settings, skip)
     created = await topics.ensure(settings)
-    widened, too_narrow = await topics.widen(settings)
+    widened, too_narrow = await topics.raise_record_limits(settings)
     _head(console, f"Kafka at {settings.require_broker()}")
     for topic in topics.Topics.of(settings).all:
         state = "created" if topic in created else "changed" if topic in widened else "there"
         _line(console, state, "topic", topic)
-    unlike = await topics.partitions_unlike_set(settings)
+    unlike = await topics.partition_count_mismatch(settings)
     for sentence in [*too_narrow, *([unlike] if unlike else [])]:
         console.print(Text(f"  {sentence}", style="yellow"))
     async with opened(settings) as db:
@@ -54,7 +54,7 @@ async def _init(settings: Settings, console: Console, create_user: bool, shard: 
         if create_user:
             ensured += [await users.ensure_user(settings, db, account) for account in users.accounts(settings)]
         _head(console, f"MongoDB at {address_of(db)}, database {db.name}")
-        claimed = await _claim(settings, db, pass_over)
+        claimed = await _claim(settings, db, skip)
     for thing in ensured:
         _line(console, thing.state, thing.kind, thing.name)
     if not claimed:
@@ -68,7 +68,7 @@ async def _check_claims(settings: Settings, unreadable: Unreadable) -> None:
     """Raises TopicsShared or DatabaseShared if another deployment uses our topics or database; creates nothing."""
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, opened(settings) as db:
-        await workers.insist_on_no_other_group(db, settings.kafka_group)
+        await workers.require_sole_group(db, settings.kafka_group)
         with client.explained(settings, "looking at the topics"):
             there = await topics.partition_counts(admin, names.all)
         if await _allowed(settings, admin):
@@ -97,7 +97,7 @@ async def _allowed(settings: Settings, admin: AIOKafkaAdminClient) -> bool:
     """Whether we may read and write claims; a user that only creates topics may not."""
     names = topics.Topics.of(settings)
     with client.explained(settings, "looking up permissions"):
-        return not await permissions.lacking(admin, {topic: names.needs[topic] for topic in names.deleted})
+        return not await permissions.missing(admin, {topic: names.needs[topic] for topic in names.deleted})
 
 
 def _hand_over(settings: Settings, console: Console, account: users.Account) -> None:

@@ -18,7 +18,7 @@ from movie_stream.commands.signals import cancelled_by
 from movie_stream.console import logs
 from movie_stream.console.words import number_of, of_several
 from movie_stream.errors import FileRefused, MovieStreamError, UsageError
-from movie_stream.replay.files.opened import STDIN
+from movie_stream.replay.files.source_file import STDIN
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.resume.bookmark import ELSEWHERE, Bookmark, BookmarkFile, Mode, bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
@@ -48,13 +48,13 @@ def produce(settings: Settings, source: ViewsSource, plan: Plan, *, resume: bool
             try:
                 stopped, result = asyncio.run(_replay(settings, source, plan, report.update, bookmark))
             except MovieStreamError:
-                report.go_on(bookmark.saved if bookmark else None, again)
+                report.resumable(bookmark.saved if bookmark else None, again)
                 raise
         if result is not None:
             report.end(result, settings.kafka_topic)
             return 0
         reached = (bookmark.saved or bookmark.earlier) if bookmark else None
-        if not report.go_on(reached, again):
+        if not report.resumable(reached, again):
             report.stopped(bookmark)
         return 128 + stopped
 
@@ -169,7 +169,7 @@ class Report:
         stdout = Console(highlight=False)
         stdout.print(line, markup=False, soft_wrap=not stdout.is_terminal)
 
-    def go_on(self, reached: Bookmark | None, command: str) -> bool:
+    def resumable(self, reached: Bookmark | None, command: str) -> bool:
         """Prints how much an unfinished run sent, and how to resume it; returns False if it cannot be resumed."""
         if not reached or reached.finished:
             return False

@@ -87,7 +87,7 @@ class _Prospect:
 async def _prospect(settings: Settings) -> _Prospect:
     """Step 1."""
     topology = await topics.describe(settings)
-    if wrong := topics.disagreements(topics.Topics.of(settings), topology.partitions):
+    if wrong := topics.too_few_partitions(topics.Topics.of(settings), topology.partitions):
         raise BrokerRefused(
             doing="checking the topics",
             cause="; ".join(wrong),
@@ -98,7 +98,7 @@ async def _prospect(settings: Settings) -> _Prospect:
         oldest, end = await span(settings, reader, topic, topology.partitions[topic])
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
-    await rewind.insist_on_nobody(settings)
+    await rewind.require_no_workers(settings)
     changed = changes(run, fingerprint(settings, topology)) if run else ""
     return _Prospect(run, changed, end - oldest, oldest)
 

@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any, Final
 
-from movie_stream.console import ending, logs
+from movie_stream.console import exits, logs
 from movie_stream.errors import MovieStreamError
 from movie_stream.mongo.users import as_reader
 from movie_stream.settings import Settings, settings_with
@@ -46,7 +46,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     settings = as_reader(settings)
     logs.set_up(settings.log_level)
     asyncio.run(server.serve(settings, insecure=insecure, announce=_announce))
-    ending.leave_at_once(0)  # threads of the driver may wait for a MongoDB that hangs
+    exits.leave_at_once(0)  # threads of the driver may wait for a MongoDB that hangs
 
 
 def installed() -> bool:

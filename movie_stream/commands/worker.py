@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 
 from movie_stream.agents.flush_schedule import UNTIL_END
 from movie_stream.console import logs
-from movie_stream.kafka.offsets import said_of
+from movie_stream.kafka.offsets import describe_open_transactions
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 
@@ -38,7 +38,7 @@ def work(settings: Settings, *, until_end: bool) -> None:
         await app.worker.commit_awaited.wait()
         held = await or_die(wait_until_counted(settings, pause=app.worker.next_commit, finished=finished))
         if held:
-            logger.warning("ends, though not all is counted: %s", said_of(held))
+            logger.warning("ends, though not all is counted: %s", describe_open_transactions(held))
         await or_die(app.worker.finish(held))
         os.kill(os.getpid(), signal.SIGTERM)
 

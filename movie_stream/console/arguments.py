@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand
 
-from movie_stream.console.ending import insist_on_room
+from movie_stream.console.exits import require_memory
 from movie_stream.errors import Misused, UsageError
 
 LARGEST: Final = 10**15
@@ -50,7 +50,7 @@ class _Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         if self.name not in _LIGHT:
-            insist_on_room()
+            require_memory()
         return super().invoke(ctx)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from movie_stream.console import ending
+from movie_stream.console import exits
 from movie_stream.errors import OutOfMemory
 from movie_stream.masking import masked, printable
 
@@ -62,14 +62,14 @@ class LastHandler(logging.StreamHandler[Any]):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None and isinstance(ending.explained(error), OutOfMemory):
-            ending.leave(error, remedy=ending.MORE_WORKERS)
+        if error is not None and isinstance(exits.explained(error), OutOfMemory):
+            exits.leave(error, remedy=exits.MORE_WORKERS)
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the name that it has in logging)
         error = sys.exc_info()[1]
-        if error is not None and ending.explained(error) is not None:
-            ending.leave(error, remedy=ending.MORE_WORKERS)
+        if error is not None and exits.explained(error) is not None:
+            exits.leave(error, remedy=exits.MORE_WORKERS)
         super().handleError(record)
 
 

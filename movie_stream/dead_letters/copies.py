@@ -23,7 +23,7 @@ from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.dead_letters.letters import Letter
 from movie_stream.errors import UsageError
 from movie_stream.events.contract import FIELD_RULES
-from movie_stream.events.event import decode, without_halves
+from movie_stream.events.event import decode, replace_lone_surrogates
 from movie_stream.events.reasons import kind_of
 
 LATE: Final = "late: it would be late again, by ALLOWED_LATENESS"
@@ -102,7 +102,7 @@ def _shortest(member: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Judge:
+class CopyChecker:
     """Decides whether copies of letters, changed or not, would count; counts the reasons why not."""
 
     rules: Rules
@@ -206,7 +206,7 @@ def _line(value: bytes | None) -> bytes | None:
     try:
         return msgspec.json.format(value, indent=-1)
     except msgspec.DecodeError:
-        whole = without_halves(value)
+        whole = replace_lone_surrogates(value)
     try:
         msgspec.json.format(whole)
     except msgspec.DecodeError:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from movie_stream.columnar.bitmap import Bits
+from movie_stream.columnar.bitmap import Bitmap
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY
@@ -142,7 +142,7 @@ class Scope:
 class Extent:
     """The offsets of a partition of the letters' topic, the end exclusive."""
 
-    place: TopicPartition
+    topic_partition: TopicPartition
     start: int
     end: int
 
@@ -157,7 +157,7 @@ class Letters:
         self._settings, self._reader, self._scope = settings, reader, scope
         self.read = 0
         """Records read so far, letters or not; those read twice count twice."""
-        self.strange = 0
+        self.foreign = 0
         """The number of records that are not letters of ours."""
         self.elsewhere = 0
         """The number of letters outside of the scope."""
@@ -172,13 +172,13 @@ class Letters:
 
     async def newest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
         """The open letters of a partition, each once, in its present state; one list for each block read."""
-        known = Bits()
+        known = Bitmap()
         async for letters in self._read(newest_first, extent):
             yield [letter for letter in letters if known.add(letter.original) and letter.kind in REFUSED]
 
     async def oldest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
         """The same, oldest first; the partition is read twice."""
-        settled, newest = Bits(), dict[int, int]()
+        settled, newest = Bitmap(), dict[int, int]()
         async for letters in self._read(oldest_first, extent):
             for letter in letters:
                 if letter.kind not in REFUSED:
@@ -186,7 +186,7 @@ class Letters:
                 elif letter.offset != letter.original:
                     newest[letter.original] = letter.at
             yield []
-        known = Bits()
+        known = Bitmap()
         async for letters in self._read(oldest_first, extent, again=True):
             yield [
                 letter
@@ -198,12 +198,12 @@ class Letters:
 
     async def _read(self, scan: Scan, extent: Extent, *, again: bool = False) -> AsyncIterator[list[Letter]]:
         """All letters of the scope; counts the records that are left out, unless it is the second (`again`) read."""
-        with client.explained(self._settings, f"reading {extent.place.topic}"):
-            async for records in scan(self._reader, extent.place, extent.start, extent.end):
+        with client.explained(self._settings, f"reading {extent.topic_partition.topic}"):
+            async for records in scan(self._reader, extent.topic_partition, extent.start, extent.end):
                 self.read += len(records)
                 found = [letter for record in records if (letter := letter_of(record)) is not None]
                 within = [letter for letter in found if self._scope.holds(letter)]
                 if not again:
-                    self.strange += len(records) - len(found)
+                    self.foreign += len(records) - len(found)
                     self.elsewhere += len(found) - len(within)
                 yield within

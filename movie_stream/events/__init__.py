@@ -2,5 +2,5 @@
 
 contract.py (its rules), event.py (the reference decoder), layout.py (a fast decoder for whole columns of records with
 the same layout), views.py (decoded views as columns), chunk.py (a run of records of one partition), reasons.py (the
-reasons of refusals, by kind), moment.py and time_range.py (times as users write them).
+reasons of refusals, by kind), timestamps.py and time_range.py (times as users write them).
 """

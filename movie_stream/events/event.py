@@ -100,7 +100,7 @@ def decode(
         index = index[good]
     timestamp_ms = np.array([view.timestamp for view in views], np.int64)
     good = np.ones(len(views), np.bool_)
-    blank = {genre for genre in {view.genre for view in views} if spelled(genre) is None}
+    blank = {genre for genre in {view.genre for view in views} if display_form(genre) is None}
     if blank:
         for row, view in enumerate(views):
             if view.genre in blank:
@@ -153,10 +153,10 @@ def ahead_of_time(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: i
     )
 
 
-def spelled(genre: str) -> str | None:
+def display_form(genre: str) -> str | None:
     """A genre as it is shown, with whitespace trimmed and collapsed; None if it breaks its rule.
 
-    >>> spelled(" Film  Noir "), spelled(" ")
+    >>> display_form(" Film  Noir "), display_form(" ")
     ('Film Noir', None)
     """
     return " ".join(genre.split()) if 1 <= len(genre.strip()) <= TEXTS["genre"].longest else None
@@ -174,7 +174,7 @@ def slug_of(genre: str) -> str:
 def decode_checked(value: bytes | None) -> View:
     """Decodes one record and checks its genre, but not whether it is in the future; raises Refused."""
     view = decode_one(value)
-    if spelled(view.genre) is None:
+    if display_form(view.genre) is None:
         raise Refused(_reason("genre", view.genre))
     return view
 
@@ -198,10 +198,10 @@ def decode_one(value: bytes | None) -> View:
         return _decode_last(value)  # the decoder also checks repeated members, and every string
 
 
-def without_halves(value: bytes, stand_in: bytes = rb"\ufffd") -> bytes:
+def replace_lone_surrogates(value: bytes, stand_in: bytes = rb"\ufffd") -> bytes:
     r"""The record with `stand_in` for each escape that is half a surrogate pair, which the decoder refuses.
 
-    >>> without_halves(rb'"\\ud83d \ud83d \ud83d\ude00"', b"?")
+    >>> replace_lone_surrogates(rb'"\\ud83d \ud83d \ud83d\ude00"', b"?")
     b'"\\\\ud83d ? \\ud83d\\ude00"'
     """
     return _HALF_OR_WHOLE.sub(lambda escape: stand_in if escape[1] else escape[0], value)
@@ -293,7 +293,7 @@ def _depth(value: bytes) -> int:
 
 def _decode_last(value: bytes) -> View:
     """Decodes only the counting members of a record that the decoder has refused as a whole; raises Refused."""
-    mended, otherwise = (without_halves(value, stand_in) for stand_in in _STAND_INS)
+    mended, otherwise = (replace_lone_surrogates(value, stand_in) for stand_in in _STAND_INS)
     try:
         members = _MEMBERS.decode(mended)
         others = members if mended == otherwise else _MEMBERS.decode(otherwise)

@@ -59,7 +59,7 @@ class Layout:
         """The length in bytes of the shortest record."""
         return sum(map(len, self.pieces))
 
-    def places(self, values: Spans, quotes: Ints, first: Ints) -> tuple[dict[str, Spans], Bools]:
+    def values_in(self, values: Spans, quotes: Ints, first: Ints) -> tuple[dict[str, Spans], Bools]:
         """The values of the fields in these records, and a mask of the records that have this layout.
 
         Each record has `self.quotes` quotes and `self.least` bytes at least. `quotes` has the positions of all quotes
@@ -152,7 +152,7 @@ class Layouts:
             candidates = (count[pending] == layout.quotes) & (values.lengths[pending] >= layout.least)
             rows = pending if candidates.all() else pending[candidates]
             if len(rows):
-                texts, fits = layout.places(_taken(values, rows), quotes, _picked(first, rows))
+                texts, fits = layout.values_in(_taken(values, rows), quotes, _picked(first, rows))
                 columns, plain = _parsed(texts, len(rows))
                 fits &= plain
                 if not fits.all():

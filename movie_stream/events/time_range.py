@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import parse_moment, timestamp_ms_of
+from movie_stream.events.timestamps import parse_time, timestamp_ms_of
 
 NOW: Final = "now"
 
@@ -38,16 +38,16 @@ class TimeRange:
 EVER: Final = TimeRange()
 
 
-def moment_ms(argument: str, text: str) -> int:
+def parse_time_ms(argument: str, text: str) -> int:
     """Parses a time that a user gives, in Unix milliseconds; UTC if it has no time zone.
 
-    >>> moment_ms("--start", "2024-10-31T14:00"), moment_ms("--start", "2024-10-31")
+    >>> parse_time_ms("--start", "2024-10-31T14:00"), parse_time_ms("--start", "2024-10-31")
     (1730383200000, 1730332800000)
 
     Raises UsageError.
     """
     try:
-        return timestamp_ms_of(parse_moment(text))
+        return timestamp_ms_of(parse_time(text))
     except ValueError as error:
         expected = "a time (UTC) such as 2024-10-31 or 2024-10-31T14:00"
         raise UsageError(argument=argument, expected=expected, got=text) from error

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Final, Literal
 
 from movie_stream.errors import MovieStreamError
-from movie_stream.export.columns import ID, Column, Kind, Row, Rows, ValueOdd
+from movie_stream.export.columns import ID, Column, Kind, Row, Rows, UnsupportedValue
 
 Unit = Literal["ms", "us"]
 _UTC: Final = "UTC"
@@ -45,7 +45,7 @@ class Batches:
         )
 
     def of(self, rows: Rows) -> Any:
-        """The rows as one batch. Raises ValueOdd for a value of another kind."""
+        """The rows as one batch. Raises UnsupportedValue for a value of another kind."""
         arrays = [self._array(rows, column) for column in self.columns]
         return self.pyarrow.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -68,9 +68,9 @@ def _value(row: Row, column: Column) -> Any:
     return date.fromisoformat(value) if column.kind == "day" and value is not None else value
 
 
-def odd(row: Any, field: str, kind: Kind) -> ValueOdd:
+def odd(row: Any, field: str, kind: Kind) -> UnsupportedValue:
     """The error for a value that does not have its column's kind."""
-    return ValueOdd(id=row[ID], field=field, kind=kind, got=row[field])
+    return UnsupportedValue(id=row[ID], field=field, kind=kind, got=row[field])
 
 
 def pyarrow(extra: str) -> Any:

@@ -38,12 +38,12 @@ class FolderOfAnother(MovieStreamError):
         )
 
 
-class NotesSpoilt(MovieStreamError):
+class NotesDamaged(MovieStreamError):
     """The notes of a folder cannot be read.
 
     What to do: remove the file that is named, and export with `--overwrite`.
 
-    >>> print(NotesSpoilt(path="out/_exported.jsonl", line=3))
+    >>> print(NotesDamaged(path="out/_exported.jsonl", line=3))
     out/_exported.jsonl, line 3: expected a line that an export has written; remove this file, and what the folder \
 holds is exported anew with --overwrite
     """
@@ -88,7 +88,7 @@ class Bookkeeping:
     def of(cls, folder: Path, about: Mapping[str, Any]) -> Self:
         """Reads the records; `about` describes the export that the folder is to hold.
 
-        Raises FolderOfAnother if it holds another export, NotesSpoilt, and ExportFailed.
+        Raises FolderOfAnother if it holds another export, NotesDamaged, and ExportFailed.
         """
         notes = cls(folder, about)
         try:
@@ -101,7 +101,7 @@ class Bookkeeping:
             try:
                 notes._take(orjson.loads(line), first=number == 1)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise NotesSpoilt(path=notes._path, line=number) from error
+                raise NotesDamaged(path=notes._path, line=number) from error
         return notes
 
     def holds(self, label: str, mark: Mark) -> bool:

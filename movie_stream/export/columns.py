@@ -21,12 +21,12 @@ ROWS_AT_ONCE: Final = 5_000
 """The most rows in memory, unless a single document has more."""
 
 
-class ValueOdd(MovieStreamError):
+class UnsupportedValue(MovieStreamError):
     """A stored value does not have the kind of its field in RESULTS, so that a typed format cannot hold it.
 
     What to do: correct or delete the document that is named.
 
-    >>> str(ValueOdd(id="hourly_x", field="total_views", kind="count", got="many"))[:59]
+    >>> str(UnsupportedValue(id="hourly_x", field="total_views", kind="count", got="many"))[:59]
     "_id 'hourly_x', total_views: expected a count, got 'many' ("
     """
 

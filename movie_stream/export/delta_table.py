@@ -18,7 +18,7 @@ from typing import Any, Final
 from movie_stream.aggregates.shape import Shape
 from movie_stream.export.arrow import Batches, ExtraMissing, odd
 from movie_stream.export.columns import ID, Row, Rows, columns_of, name_of
-from movie_stream.export.delta_place import TableDiffers, check_place, failed
+from movie_stream.export.delta_path import TableDiffers, check_path, failed
 from movie_stream.export.delta_scope import Scope, day_column, literal, quoted
 
 _MOST_FILES: Final = 24
@@ -51,7 +51,7 @@ class Merged:
 class MirrorTable:
     """The table at a path, created if there is nothing yet.
 
-    Raises ExtraMissing; TableDiffers if there is something else; TableSpoilt and ExportFailed.
+    Raises ExtraMissing; TableDiffers if there is something else; TableDamaged and ExportFailed.
     """
 
     def __init__(self, path: Path, shape: Shape) -> None:
@@ -76,7 +76,7 @@ class MirrorTable:
         return int(found.column("rows")[0].as_py())
 
     def renew(self) -> None:
-        """Opens the table's last version. Raises TableDiffers, TableSpoilt and ExportFailed."""
+        """Opens the table's last version. Raises TableDiffers, TableDamaged and ExportFailed."""
         self._table = self._opened()
 
     def merge(self, rows: Rows, scope: Scope) -> Merged:
@@ -84,7 +84,7 @@ class MirrorTable:
 
         Then Merged.overtaken is true.
 
-        Raises ValueOdd, TableSpoilt and ExportFailed.
+        Raises UnsupportedValue, TableDamaged and ExportFailed.
         """
         source, before = self._source(rows), self.version
         try:
@@ -103,7 +103,7 @@ class MirrorTable:
         """The table's present version, checked to be one of this result."""
         path = self.path
         try:
-            check_place(path)
+            check_path(path)
             if not self._deltalake.DeltaTable.is_deltatable(str(path)):
                 if path.is_dir() and any(path.iterdir()):
                     raise TableDiffers(path=path, why="it is no Delta Lake table, and not empty")
@@ -165,7 +165,7 @@ class MirrorTable:
         source = self._pyarrow.concat_tables([source, self._gone(source, scope)])
         if not source.num_rows:
             return Merged()
-        self._insist_on_room(source.nbytes)
+        self._require_space(source.nbytes)
         merger = self._table.merge(
             source,
             self._same(source),
@@ -188,7 +188,7 @@ class MirrorTable:
         )
         return Merged(inserted, updated, deleted)
 
-    def _insist_on_room(self, size_bytes: int) -> None:
+    def _require_space(self, size_bytes: int) -> None:
         """Raises ExportFailed if the disk lacks room even for the rows' size in memory, where they are compressed.
 
         On a full disk, the library would print many lines of its own.

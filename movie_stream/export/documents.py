@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from movie_stream.export.bookkeeping import Mark
-from movie_stream.export.columns import Row, ValueOdd, documents_at_once, shape_of
+from movie_stream.export.columns import Row, UnsupportedValue, documents_at_once, shape_of
 from movie_stream.export.ranges import PATTERNS, By
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database, explain
@@ -42,7 +42,7 @@ class Documents:
         """The name of the database."""
         return self._db.name
 
-    def insist(self) -> None:
+    def require_mongodb(self) -> None:
         """Checks that MongoDB answers, before anything is created elsewhere."""
 
         async def pinged() -> None:
@@ -119,7 +119,7 @@ class Documents:
             raise QueryTooSlow(collection=query.result.collection, limit_ms=_RANGES_LIMIT_MS) from error
         for group in found:
             if group["_id"] is None:
-                raise ValueOdd(id="of some documents", field=str(start), kind="time", got=None)
+                raise UnsupportedValue(id="of some documents", field=str(start), kind="time", got=None)
         return {
             group["_id"]: Mark(
                 group["documents"], int(group["revisions"]), int(group["first_run"] or 0), int(group["last_run"] or 0)

@@ -66,7 +66,7 @@ class ExcelFile:
         self._widths = [len(heading) + _BUTTON_WIDTH for heading in headings]
 
     def write(self, rows: Rows) -> None:
-        """Adds the rows. Raises SheetFull, and ValueOdd."""
+        """Adds the rows. Raises SheetFull, and UnsupportedValue."""
         if self._at + len(rows) >= MOST_ROWS:
             raise SheetFull(collection=self._name)
         if not self._at:

@@ -23,7 +23,7 @@ class ParquetFile:
         self._writer = parquet.ParquetWriter(file, self._batches.schema, compression="zstd")
 
     def write(self, rows: Rows) -> None:
-        """Adds the rows. Raises ValueOdd."""
+        """Adds the rows. Raises UnsupportedValue."""
         self._waiting.append(self._batches.of(rows))
         self._rows += len(rows)
         if self._rows >= ROW_GROUP:

@@ -25,7 +25,7 @@ class Writer(Protocol):
     def finish(self) -> None: ...
 
 
-def insist(form: Form) -> None:
+def require_library(form: Form) -> None:
     """Raises ExtraMissing if the library that the form needs is not installed."""
     if form.format == "parquet":
         pyarrow("parquet")
@@ -41,7 +41,7 @@ def writer_to(
 
     `name` is the result's; `bom` applies to CSV alone.
 
-    Raises the errors of `new_file`, ExtraMissing, ValueOdd and SheetFull.
+    Raises the errors of `new_file`, ExtraMissing, UnsupportedValue and SheetFull.
     """
     if not form.is_text and path.exists() and not path.is_file() and not path.is_dir():
         raise UsageError(argument="--to", expected="a file, or csv or ndjson for a device or a pipe", got=str(path))

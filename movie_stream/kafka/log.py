@@ -24,7 +24,7 @@ from movie_stream.errors import RecordTooLarge, WorkerFailed
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import LargeRecords
-from movie_stream.kafka.produce.one_record import WELL, OneRecord
+from movie_stream.kafka.produce.one_record import STRONG, OneRecord
 from movie_stream.settings import Settings
 from movie_stream.tables.log import LogTruncated, portions
 
@@ -32,11 +32,11 @@ logger = logging.getLogger(__name__)
 
 SENT_AT_ONCE: Final = 1 << 20
 """Approximate bytes of records in flight to a partition: the producer holds two copies of them."""
-ALONE_BYTES: Final = 256
+BATCH_OVERHEAD_BYTES: Final = 256
 """The most bytes of a batch of one record besides the value."""
-BESIDES_BYTES: Final = 2_048
+RECORD_OVERHEAD_BYTES: Final = 2_048
 """The most bytes of a record besides its block: those of its message and its batch."""
-STALL_SAID_AFTER_S: Final = 5.0
+STALL_LOGGED_AFTER_S: Final = 5.0
 STALL_AT_MOST_S: Final = 60.0
 """How long reading may stall: after the first time the reason is logged, after the second the worker ends."""
 DELETION_ATTEMPTS: Final = 3
@@ -67,7 +67,7 @@ class Broker:
 
     def block_bytes(self, *topics: str) -> int:
         """The most bytes of a block in records of these topics."""
-        known = [limit - BESIDES_BYTES for topic in topics if (limit := self.limits.get(topic)) is not None]
+        known = [limit - RECORD_OVERHEAD_BYTES for topic in topics if (limit := self.limits.get(topic)) is not None]
         return min([BLOCK_BYTES, *known])
 
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
@@ -82,16 +82,16 @@ class Broker:
                     sent = [await self._send_value(topic, partition, value) for value in portion]
                     found.extend(acknowledged.offset for acknowledged in await asyncio.gather(*sent))
                 except MessageSizeTooLargeError as error:
-                    size = max(map(len, portion)) + ALONE_BYTES
+                    size = max(map(len, portion)) + BATCH_OVERHEAD_BYTES
                     raise RecordTooLarge(topic=topic, size=size, limit=None) from error
         return found
 
     async def _send_value(self, topic: str, partition: int, value: bytes) -> asyncio.Future[Any]:
         """Sends a value, compressed if it is too large for its topic; compressing the others would take longer."""
         limit = self.limits.get(topic)
-        if limit is None or len(value) + ALONE_BYTES <= limit:
+        if limit is None or len(value) + BATCH_OVERHEAD_BYTES <= limit:
             return await self.producer.send(topic, value, partition=partition)
-        batch = await asyncio.to_thread(OneRecord(None, value).packed, WELL)
+        batch = await asyncio.to_thread(OneRecord(None, value).packed, STRONG)
         if batch.size() > limit:
             raise RecordTooLarge(topic=topic, size=batch.size(), limit=limit)
         return await self.producer.send_batch(batch, topic, partition=partition)
@@ -152,7 +152,7 @@ class _StallWatch:
         if waited_s > STALL_AT_MOST_S:
             cause, remedy = self._why()
             raise WorkerFailed(what=f"{self._what} for {waited_s:.0f} s", cause=cause, remedy=remedy)
-        if waited_s > STALL_SAID_AFTER_S and not self._logged:
+        if waited_s > STALL_LOGGED_AFTER_S and not self._logged:
             logger.warning(
                 "%s, so there is no checkpoint (%s): waits for %.0f s, nothing is lost; %s",
                 *(self._what, self._why()[0], STALL_AT_MOST_S, self._why()[1]),

@@ -36,10 +36,10 @@ class Ends(NamedTuple):
     """The high watermark, the offset after the last record."""
 
 
-class Held(NamedTuple):
+class OpenTransaction(NamedTuple):
     """Records that cannot be read yet: those of an open transaction, and all others after its first record."""
 
-    place: TopicPartition
+    topic_partition: TopicPartition
     offset: int
     """The offset where the transaction begins."""
     records: int
@@ -47,28 +47,29 @@ class Held(NamedTuple):
 
     def __str__(self) -> str:
         records = f"{self.records:,} record{'s' * (self.records != 1)}"
-        return f"{self.place.topic}, partition {self.place.partition}, from offset {self.offset} on: {records}"
+        topic, partition = self.topic_partition
+        return f"{topic}, partition {partition}, from offset {self.offset} on: {records}"
 
 
-def said_of(held: Sequence[Held]) -> str:
+def describe_open_transactions(held: Sequence[OpenTransaction]) -> str:
     """One line with the records that cannot be read yet, and why.
 
-    >>> said_of([Held(TopicPartition("movie-events", 0), 10, 11)])
+    >>> describe_open_transactions([OpenTransaction(TopicPartition("movie-events", 0), 10, 11)])
     "a producer's transaction is open, and what stands behind its first record counts once it ends: movie-events, \
 partition 0, from offset 10 on: 11 records"
     """
     why = "a producer's transaction is open, and what stands behind its first record counts once it ends"
-    return f"{why}: {first_of(held)}"
+    return f"{why}: {shortened_list(held)}"
 
 
-def first_of(places: Sequence[object]) -> str:
+def shortened_list(partitions: Sequence[object]) -> str:
     """The first partitions in words, and how many more there are.
 
-    >>> first_of(["t, partition 0", "t, partition 1", "t, partition 2", "t, partition 3"])
+    >>> shortened_list(["t, partition 0", "t, partition 1", "t, partition 2", "t, partition 3"])
     't, partition 0; t, partition 1; t, partition 2; and 1 more partitions'
     """
-    others = f"; and {len(places) - _LISTED:,} more partitions" if len(places) > _LISTED else ""
-    return "; ".join(map(str, places[:_LISTED])) + others
+    others = f"; and {len(partitions) - _LISTED:,} more partitions" if len(partitions) > _LISTED else ""
+    return "; ".join(map(str, partitions[:_LISTED])) + others
 
 
 async def beginnings(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> Offsets:
@@ -92,7 +93,7 @@ def _silent(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> Partitio
     """The error for partitions that do not answer: those without a leader if there are any, else all of them."""
     leaderless = [tp for tp in tps if reader._client.cluster.leader_for_partition(tp) in (None, -1)]
     silent = [f"{tp.topic}, partition {tp.partition}" for tp in leaderless or tps]
-    return PartitionSilent(places=first_of(silent), leaderless=bool(leaderless))
+    return PartitionSilent(partitions=shortened_list(silent), leaderless=bool(leaderless))
 
 
 async def ends(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition], *, committed: bool = True) -> Offsets:
@@ -111,17 +112,19 @@ async def both_ends(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> 
     return await _ends(reader, tps, hidden=True)
 
 
-async def held(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> list[Held]:
+async def open_transactions(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> list[OpenTransaction]:
     """The records that cannot be read yet, by partition; like `ends`, it changes the reader and raises
     PartitionSilent.
     """
     found = await both_ends(reader, tps)
-    return held_between({tp: end.stable for tp, end in found.items()}, {tp: end.written for tp, end in found.items()})
+    return open_transactions_between(
+        {tp: end.stable for tp, end in found.items()}, {tp: end.written for tp, end in found.items()}
+    )
 
 
-def held_between(stable: Offsets, written: Offsets) -> list[Held]:
+def open_transactions_between(stable: Offsets, written: Offsets) -> list[OpenTransaction]:
     """The records between the last stable offset and the high watermark, for partitions where they differ."""
-    return [Held(tp, offset, written[tp] - offset) for tp, offset in stable.items() if offset < written[tp]]
+    return [OpenTransaction(tp, offset, written[tp] - offset) for tp, offset in stable.items() if offset < written[tp]]
 
 
 async def _ends(

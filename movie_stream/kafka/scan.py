@@ -43,16 +43,16 @@ async def oldest_first(
         yield [record for record in fetched if record.offset < end]
 
 
-class PassOver:
+class SkipAndLog:
     """An `unreadable` callback that logs each skipped batch once."""
 
     def __init__(self) -> None:
         self._logged: set[str] = set()
 
     def __call__(self, error: BatchRefused) -> None:
-        if error.place not in self._logged:
-            self._logged.add(error.place)
-            logger.warning("%s: %s; passed over", error.place, error.what)
+        if error.location not in self._logged:
+            self._logged.add(error.location)
+            logger.warning("%s: %s; passed over", error.location, error.what)
 
 
 async def newest_first(

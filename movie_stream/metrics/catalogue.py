@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 PREFIX: Final = "movie_stream_"
 Kind = Literal["counter", "gauge", "histogram"]
-Told = Literal["worker", "serve", "both"]
+Process = Literal["worker", "serve", "both"]
 Buckets = tuple[float, ...]
 
 
@@ -25,7 +25,7 @@ class Metric:
     """The unit of its value, as text."""
     meaning: str
     labels: tuple[str, ...] = ()
-    of: Told = "worker"
+    of: Process = "worker"
     """The process that exports it."""
     buckets: Buckets = ()
     """The upper bounds of a histogram's buckets, except the last one, which has none."""
@@ -44,15 +44,15 @@ ANSWERS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BY_PARTITION: Final = ("topic", "partition")
 
 
-def _counter(name: str, unit: str, meaning: str, *labels: str, of: Told = "worker") -> Metric:
+def _counter(name: str, unit: str, meaning: str, *labels: str, of: Process = "worker") -> Metric:
     return Metric(f"{PREFIX}{name}_total", "counter", unit, meaning, labels, of)
 
 
-def _gauge(name: str, unit: str, meaning: str, *labels: str, of: Told = "worker") -> Metric:
+def _gauge(name: str, unit: str, meaning: str, *labels: str, of: Process = "worker") -> Metric:
     return Metric(PREFIX + name, "gauge", unit, meaning, labels, of)
 
 
-def _histogram(name: str, buckets: Buckets, meaning: str, *labels: str, of: Told = "worker") -> Metric:
+def _histogram(name: str, buckets: Buckets, meaning: str, *labels: str, of: Process = "worker") -> Metric:
     return Metric(f"{PREFIX}{name}_seconds", "histogram", "seconds", meaning, labels, of, buckets)
 
 
@@ -192,10 +192,10 @@ METRICS: Final = tuple(value for value in list(globals().values()) if isinstance
 """All metrics, in the order of this file."""
 
 
-def told_by(process: Told) -> tuple[Metric, ...]:
+def exported_by(process: Process) -> tuple[Metric, ...]:
     """The metrics that a process exports.
 
-    >>> [metric.name for metric in told_by("both")]
+    >>> [metric.name for metric in exported_by("both")]
     ['movie_stream_build_info', 'movie_stream_mongodb_errors_total']
     """
     return tuple(metric for metric in METRICS if metric.of in (process, "both"))

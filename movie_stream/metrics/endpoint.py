@@ -22,7 +22,7 @@ from prometheus_client.core import Metric as Family
 
 from movie_stream import __version__
 from movie_stream.errors import SettingsError
-from movie_stream.metrics.catalogue import BUILD, Metric, Told, told_by
+from movie_stream.metrics.catalogue import BUILD, Metric, Process, exported_by
 from movie_stream.metrics.health import Health, application
 from movie_stream.metrics.values import Histogram, Values
 
@@ -36,7 +36,7 @@ ANSWER_WITHIN_S: Final = 5.0
 class Collector:
     """A collector for Prometheus' registry: all metrics of a process. `ask` is called in the thread of the scrape."""
 
-    def __init__(self, process: Told, ask: Callable[[], Values]) -> None:
+    def __init__(self, process: Process, ask: Callable[[], Values]) -> None:
         self._process, self._ask = process, ask
 
     def describe(self) -> Iterator[Family]:
@@ -54,7 +54,7 @@ class Collector:
             )
             return
         values.set(BUILD, 1, __version__)
-        declared = told_by(self._process)
+        declared = exported_by(self._process)
         assert values.of.keys() <= set(declared), "only declared metrics are exported"
         for metric in declared:
             yield _family(metric, values)
@@ -77,7 +77,7 @@ def _family(metric: Metric, values: Values) -> Family:
     return family  # type: ignore[no-any-return]
 
 
-def asked_in(
+def call_in_loop(
     loop: asyncio.AbstractEventLoop, values: Callable[[], Coroutine[Any, Any, Answer]]
 ) -> Callable[[], Answer]:
     """A function that runs a coroutine in a loop from another thread. It raises TimeoutError, or RuntimeError once the
@@ -122,7 +122,7 @@ def _server(host: str, port: int, registry: CollectorRegistry, health: Health | 
 def served(
     host: str,
     port: int,
-    process: Told,
+    process: Process,
     ask: Callable[[], Values],
     registry: CollectorRegistry = REGISTRY,
     health: Health | None = None,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pymongo.errors import ExecutionTimeout
 
 from movie_stream.mongo.client import Database
-from movie_stream.mongo.query import DOWN, UP, Direction, Order, Position, behind
+from movie_stream.mongo.query import DOWN, UP, Direction, Order, Position, after_filter
 from movie_stream.mongo.read import LIMIT_MS, Page, QueryTooSlow
 
 ALERTS: Final = "alerts"
@@ -131,7 +131,7 @@ class AlertQuery:
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
             wanted["start"] = bounds
         if self.after is not None:
-            wanted["$or"] = behind(ORDER, self.after)
+            wanted["$or"] = after_filter(ORDER, self.after)
         return wanted
 
 
@@ -153,9 +153,9 @@ class Progress:
     """The error of that message."""
     holder: str | None = None
     """The evaluator as host, process and a random part, joined by dashes; None if there is none."""
-    waits_for: str | None = None
+    blocked_on: str | None = None
     """The reason for which the evaluation is blocked, in words; None if it is not."""
-    waits_since: datetime | None = None
+    blocked_since: datetime | None = None
 
 
 async def progress(db: Database, limit_ms: int = LIMIT_MS, *, messages: bool = True) -> Progress:

@@ -55,7 +55,7 @@ the worker.
 """
 
 
-class Remembered:
+class ReportedDocuments:
     """A cache of the documents reported last, up to REMEMBERED_BYTES."""
 
     def __init__(self) -> None:

@@ -106,9 +106,9 @@ class Query:
         start, sort = self.shape.start, self.sort
         times = {} if start is None else {"$gte": _rounded_up(self.since), "$lt": _rounded_up(self.until)}
         if self.after is not None:
-            if sort[0][0] == start:  # implied by `behind`, but in a form that uses an index
+            if sort[0][0] == start:  # implied by `after_filter`, but in a form that uses an index
                 _narrow(times, sort[0][1], self.after[0])
-            wanted["$or"] = behind(sort, self.after)
+            wanted["$or"] = after_filter(sort, self.after)
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
             wanted[str(start)] = bounds
         return wanted
@@ -118,7 +118,7 @@ class Query:
         return tuple(document.get(field) for field, _ in self.sort)
 
     @property
-    def one_more(self) -> int:
+    def limit_plus_one(self) -> int:
         """The limit plus one, to detect a next page; capped to what MongoDB accepts."""
         return min(self.limit, _MOST) + 1
 
@@ -205,7 +205,7 @@ def _narrow(times: dict[str, Any], direction: Direction, start: datetime) -> Non
         times["$gte"] = start
 
 
-def behind(sort: Order, position: Position) -> list[Filter]:
+def after_filter(sort: Order, position: Position) -> list[Filter]:
     """Filters, of which one matches documents after the position: equal in the first fields, after it in the next one.
 
     Null is the smallest value.

@@ -82,8 +82,8 @@ async def total_views(db: Database) -> int:
 async def _found(db: Database, query: Query, limit_ms: int) -> list[dict[str, Any]]:
     """The documents of the query, plus one if there are more."""
     wanted = await _bounded(db, query, limit_ms)
-    cursor = db[query.collection].find(wanted, query.fields).sort(list(query.sort)).limit(query.one_more)
-    found: list[dict[str, Any]] = await cursor.max_time_ms(limit_ms).to_list(query.one_more)
+    cursor = db[query.collection].find(wanted, query.fields).sort(list(query.sort)).limit(query.limit_plus_one)
+    found: list[dict[str, Any]] = await cursor.max_time_ms(limit_ms).to_list(query.limit_plus_one)
     return found
 
 
@@ -101,7 +101,8 @@ async def _bounded(db: Database, query: Query, limit_ms: int) -> Filter:
     where = {first: wanted[first]} if query.flat and first in wanted else {} if query.flat else wanted
     with_entries = {f"{query.shape.entries}.0": {"$exists": True}} if query.flat else {}
     cursor = db[query.result.collection].find({**where, **with_entries}, {"_id": 0, first: 1}).sort(first, direction)
-    before = query.one_more - (not query.flat)  # a page of rows may begin after the last row of its first document
+    # A page of rows may begin after the last row of its first document.
+    before = query.limit_plus_one - (not query.flat)
     last = await cursor.skip(before).limit(1).max_time_ms(limit_ms).to_list(1)
     if not last:
         return wanted

@@ -143,7 +143,7 @@ async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensu
     return ensured
 
 
-async def lacking(db: Database, results: Iterable[Stored] = RESULTS) -> list[str]:
+async def missing(db: Database, results: Iterable[Stored] = RESULTS) -> list[str]:
     """The names of the objects that `ensure` would create or change. Raises MongoAway, MongoRefused, MongoFailed."""
     lacking: list[str] = []
     try:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from movie_stream.mongo.bulk import write_guarded
-from movie_stream.mongo.changed import Remembered, Subscriber, Written
+from movie_stream.mongo.changed import ReportedDocuments, Subscriber, Written
 from movie_stream.mongo.client import Database, majority_acknowledged
 from movie_stream.mongo.guard import GuardedDocument
 from movie_stream.mongo.report import WriteReport
@@ -24,7 +24,7 @@ class Sink:
     """
 
     def __init__(self, db: Database, subscribers: Sequence[Subscriber] = ()) -> None:
-        self._db, self._subscribers, self._remembered = db, subscribers, Remembered()
+        self._db, self._subscribers, self._remembered = db, subscribers, ReportedDocuments()
 
     async def write(self, documents: Sequence[GuardedDocument]) -> WriteReport:
         """Writes documents; returns once all that MongoDB accepts are on disk at a majority, in this version or newer.

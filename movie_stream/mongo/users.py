@@ -73,12 +73,12 @@ READER: Final = Account("reader", "read", "movie-stream serve")
 BI: Final = Account("bi", "read", "BI tools such as MongoDB Compass")
 
 
-class AnyoneMayEnter(MovieStreamError):
+class AuthenticationDisabled(MovieStreamError):
     """MongoDB runs without authentication, so that a user with few rights restricts nobody.
 
     What to do: turn authorization on in MongoDB first, by docs/how-to/security.md.
 
-    >>> print(AnyoneMayEnter(uri="mongodb://mongo:27017"))
+    >>> print(AuthenticationDisabled(uri="mongodb://mongo:27017"))
     MongoDB at mongodb://mongo:27017 lets anyone in, and a user would restrict nobody; start mongod with --auth \
 (security.authorization: enabled), then do this again
     """
@@ -132,12 +132,12 @@ def accounts(settings: Settings) -> list[Account]:
 async def ensure_user(settings: Settings, db: Database, account: Account = WORKER) -> Ensured:
     """Creates the user in the results' database; if it exists, sets its password.
 
-    Raises SettingMissing, AnyoneMayEnter, UserTaken, MongoForbids if the user of MONGODB_URI is no administrator, and
-    other errors of MongoDB.
+    Raises SettingMissing, AuthenticationDisabled, UserTaken, MongoForbids if the user of MONGODB_URI is no
+    administrator, and other errors of MongoDB.
     """
     user, password = credentials(settings, account)
-    if await lets_anyone_in(settings):
-        raise AnyoneMayEnter(uri=address_of(db))
+    if await allows_anonymous_access(settings):
+        raise AuthenticationDisabled(uri=address_of(db))
     wanted = [{"role": account.role, "db": db.name}]
     try:
         found = (await db.command("usersInfo", {"user": user, "db": db.name}))["users"]
@@ -221,7 +221,7 @@ def _rewritten(uri: str, login: str, more: dict[str, str], *, without: frozenset
     return f"{scheme}{login}{hosts}/" + (f"?{query}" if query else "")
 
 
-async def lets_anyone_in(settings: Settings) -> bool:
+async def allows_anonymous_access(settings: Settings) -> bool:
     """Whether the database can be read without a login."""
     anonymous = SecretStr(_rewritten(settings.require_mongodb(), "", {}, without=_LOGIN))
     async with opened(settings.model_copy(update={"mongodb_uri": anonymous})) as db:

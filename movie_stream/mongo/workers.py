@@ -47,7 +47,7 @@ WorkerState = Literal["starting", "running", "waiting for partitions", "stopping
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class OwnedPartition:
     """A partition that a worker owns."""
 
     topic: str
@@ -61,14 +61,14 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WorkerStatus:
     """The status of a worker, as it reports it."""
 
     group: str
     state: WorkerState
     run: int | None = None
     last_flush: datetime | None = None
-    partitions: tuple[Holding, ...] = ()
+    partitions: tuple[OwnedPartition, ...] = ()
     events: int | None = None
     """Views that this process has counted since its start; None if not reported, as by older versions."""
     refused: Mapping[str, int] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSeen:
+class WorkerReport:
     """The last heartbeat of a worker."""
 
     id: str
@@ -93,7 +93,7 @@ class WorkerSeen:
     """By MongoDB's clock, like `age`."""
     age: timedelta
     """The time since then; negative if MongoDB's clock was set back."""
-    standing: Standing
+    status: WorkerStatus
 
     @property
     def silent(self) -> bool:
@@ -117,7 +117,7 @@ class Heartbeat:
     """Sends the heartbeats of one worker."""
 
     db: Database
-    look: Callable[[], Standing]
+    look: Callable[[], WorkerStatus]
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -133,11 +133,11 @@ class Heartbeat:
         """Seconds since MongoDB accepted a heartbeat; infinite before the first."""
         return inf if self._succeeded_s is None else monotonic() - self._succeeded_s
 
-    def beat_now(self) -> None:
+    def send_now(self) -> None:
         """Sends the next heartbeat immediately: the state has changed."""
         self._changed.set()
 
-    async def beat_for_ever(self) -> None:
+    async def run(self) -> None:
         """Writes the worker's status every few seconds. An unavailable MongoDB is logged once, and not raised."""
         while True:
             self._changed.clear()
@@ -177,23 +177,23 @@ class Heartbeat:
         await collection.delete_one({"_id": self.id})
 
     def _document(self) -> dict[str, Any]:
-        standing = self.look()
+        status = self.look()
         return {
             "_id": self.id,
             "host": self.host,
             "pid": self.pid,
             "version": __version__,
-            "group": standing.group,
-            "run": None if standing.run is None else Int64(standing.run),
+            "group": status.group,
+            "run": None if status.run is None else Int64(status.run),
             "started": self.started,
-            "last_flush": standing.last_flush,
-            "state": standing.state,
-            "events": None if standing.events is None else Int64(standing.events),
+            "last_flush": status.last_flush,
+            "state": status.state,
+            "events": None if status.events is None else Int64(status.events),
             "refused": {
-                reason: Int64(count) for reason, count in Counter(standing.refused).most_common(_REASONS_AT_MOST)
+                reason: Int64(count) for reason, count in Counter(status.refused).most_common(_REASONS_AT_MOST)
             },
-            "delay_ms": standing.delay_ms,
-            "rules": standing.rules,
+            "delay_ms": status.delay_ms,
+            "rules": status.rules,
             "partitions": [
                 {
                     "topic": held.topic,
@@ -202,7 +202,7 @@ class Heartbeat:
                     "lag": None if held.lag is None else Int64(held.lag),
                     "watermark": held.watermark,
                 }
-                for held in standing.partitions
+                for held in status.partitions
             ],
         }
 
@@ -215,28 +215,30 @@ class DatabaseShared(MovieStreamError):
     >>> print(DatabaseShared(
     ...     database="movies_db",
     ...     group="a",
-    ...     others=[WorkerSeen("w", "host-1", 7, "1", _LONG_AGO, _LONG_AGO, timedelta(0), Standing("b", "running"))]
+    ...     others=[
+    ...         WorkerReport("w", "host-1", 7, "1", _LONG_AGO, _LONG_AGO, timedelta(0), WorkerStatus("b", "running"))
+    ...     ],
     ... ))
     the database movies_db is being filled by the group b (host-1, process 7), and cannot serve the group a too; give \
 each group a MONGODB_DATABASE of its own, or stop the other's workers
     """
 
-    def __init__(self, *, database: str, group: str, others: Sequence[WorkerSeen]) -> None:
-        theirs = ", ".join(sorted({worker.standing.group for worker in others}))
+    def __init__(self, *, database: str, group: str, others: Sequence[WorkerReport]) -> None:
+        theirs = ", ".join(sorted({worker.status.group for worker in others}))
         super().__init__(
             f"the database {database} is being filled by the group {theirs} ({others[0]}), and cannot serve the group "
             f"{group} too; give each group a MONGODB_DATABASE of its own, or stop the other's workers"
         )
 
 
-async def insist_on_no_other_group(db: Database, group: str) -> None:
+async def require_sole_group(db: Database, group: str) -> None:
     """Raises DatabaseShared if workers of another group are running, and what `seen` raises."""
-    others = [worker for worker in await seen(db) if worker.standing.group != group and not worker.silent]
+    others = [worker for worker in await seen(db) if worker.status.group != group and not worker.silent]
     if others:
         raise DatabaseShared(database=db.name, group=group, others=others)
 
 
-async def seen(db: Database, group: str | None = None) -> list[WorkerSeen]:
+async def seen(db: Database, group: str | None = None) -> list[WorkerReport]:
     """The workers of a group, or of all groups that write to this database; the longest running first.
 
     Raises MongoAway, MongoRefused, MongoFailed.
@@ -255,11 +257,11 @@ async def seen(db: Database, group: str | None = None) -> list[WorkerSeen]:
     return [_seen(document) for document in found]
 
 
-def _seen(document: Mapping[str, Any]) -> WorkerSeen:
+def _seen(document: Mapping[str, Any]) -> WorkerReport:
     """Parses a heartbeat, which may be of an older or a newer version: fields may be missing, or new."""
     age_ms = document.get("age_ms")
     age = EXPIRES_AFTER if age_ms is None else timedelta(milliseconds=int(age_ms))
-    return WorkerSeen(
+    return WorkerReport(
         str(document["_id"]),
         document.get("host", _NOT_SAID),
         document.get("pid", 0),
@@ -267,13 +269,13 @@ def _seen(document: Mapping[str, Any]) -> WorkerSeen:
         document.get("started", _LONG_AGO),
         document.get("seen", _LONG_AGO),
         age,
-        Standing(
+        WorkerStatus(
             document.get("group", _NOT_SAID),
             document.get("state", "starting"),
             document.get("run"),
             document.get("last_flush"),
             tuple(
-                Holding(
+                OwnedPartition(
                     held["topic"], held["partition"], held.get("position", 0), held.get("lag"), held.get("watermark")
                 )
                 for held in document.get("partitions") or ()

@@ -105,7 +105,7 @@ def options_of(query: bytes) -> dict[str, str]:
     return options
 
 
-def in_an_address(text: str) -> str:
+def url_quoted(text: str) -> str:
     """The text, percent-encoded for an address."""
     return quote(text, safe=_SAFE)
 
@@ -116,7 +116,7 @@ def key_of(text: str) -> str:
     >>> key_of("O'Neil/100%")
     "('O%27%27Neil%2F100%25')"
     """
-    return f"('{in_an_address(text.replace(chr(39), 2 * chr(39)))}')"
+    return f"('{url_quoted(text.replace(chr(39), 2 * chr(39)))}')"
 
 
 def _text_of(octets: bytes, target: str) -> str:

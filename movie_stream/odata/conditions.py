@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from movie_stream.mongo.query import Filter
 from movie_stream.odata.literals import Literal as Value
-from movie_stream.odata.operands import DATE, Column, Operand, Part, made_alike
+from movie_stream.odata.operands import DATE, Column, Operand, Part, coerced
 
 Comparison = Literal["eq", "ne", "lt", "le", "gt", "ge"]
 ALWAYS: Final[Filter] = {}
@@ -82,7 +82,7 @@ def either(conditions: Sequence[Condition]) -> Condition:
 
 def compared(left: Operand, comparison: Comparison, right: Operand) -> Condition:
     """The comparison of two operands. Raises Refused if their types do not allow it."""
-    left, right = made_alike(left, right)
+    left, right = coerced(left, right)
     if any(isinstance(side, Value) and side.is_nan for side in (left, right)):  # to MongoDB, NaN equals itself
         return TRUE if comparison == "ne" else FALSE
     match left, right:

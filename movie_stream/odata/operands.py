@@ -100,7 +100,7 @@ def column_of(node: Any, entity_set: EntitySet) -> Column:
     return Column(column.type, name)
 
 
-def made_alike(left: Operand, right: Operand) -> tuple[Operand, Operand]:
+def coerced(left: Operand, right: Operand) -> tuple[Operand, Operand]:
     """Both operands, converted to comparable types. Raises Refused if their types do not allow it."""
     return _as(left, right), _as(right, left)
 

@@ -44,7 +44,7 @@ class Options:
     count: bool
 
 
-def insist_on(given: Mapping[str, str], allowed: Set[str]) -> None:
+def require_allowed(given: Mapping[str, str], allowed: Set[str]) -> None:
     """Raises Refused for an option that is unknown, not supported, or not allowed at this address."""
     for name in given:
         if name in _ELSEWHERE:

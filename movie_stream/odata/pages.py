@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from movie_stream.aggregates.shape import RANK
-from movie_stream.mongo.query import DOWN, UP, Filter, Order, Position, behind
+from movie_stream.mongo.query import DOWN, UP, Filter, Order, Position, after_filter
 from movie_stream.odata.model import KEY, EntitySet
 
 Pipeline = list[dict[str, Any]]
@@ -97,7 +97,7 @@ class Pages:
 
     def _after(self, after: Position) -> Filter:
         (first, direction), *_ = self.sort
-        found: Filter = {"$or": behind(self.sort, after)}
+        found: Filter = {"$or": after_filter(self.sort, after)}
         if first in (KEY, self.entity_set.start):  # redundant, but can use an index
             found[first] = {"$lte" if direction == DOWN else "$gte": after[0]}
         return found

@@ -20,8 +20,8 @@ from movie_stream.events.event import decode
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import describe
-from movie_stream.kafka.scan import PassOver, oldest_first
-from movie_stream.runs.fingerprint import earlier_lists, fingerprint, hash_of, rules_of
+from movie_stream.kafka.scan import SkipAndLog, oldest_first
+from movie_stream.runs.fingerprint import fingerprint, hash_of, possible_result_lists, rules_of
 from movie_stream.runs.watermarks import last_cursors
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Cursor
@@ -73,10 +73,10 @@ async def _look(
         if cursor and cursor.watermark_ms is not None and begin[tp] < cursor.position <= end[tp]:
             found[tp.partition] = cursor.watermark_ms
             start[tp] = cursor.position
-    tolerance_ms, pass_over = rules_of(settings).future_tolerance_ms, PassOver()
+    tolerance_ms, skip = rules_of(settings).future_tolerance_ms, SkipAndLog()
     for tp in tps:
         for first, last in extents(start[tp], end[tp], most, samples):
-            async for records in oldest_first(reader, tp, first, last, pass_over):
+            async for records in oldest_first(reader, tp, first, last, skip):
                 times_ms = [record.timestamp for record in records]
                 decoded = decode([record.value for record in records], times_ms, tolerance_ms)
                 if decoded.views:
@@ -89,7 +89,7 @@ async def _cursors(settings: Settings, partitions: int) -> Mapping[int, Cursor]:
     try:
         async with client.admin(settings) as admin:
             topology = await describe(settings, admin)
-        names = frozenset(hash_of(fingerprint(settings, topology, results)) for results in earlier_lists())
+        names = frozenset(hash_of(fingerprint(settings, topology, results)) for results in possible_result_lists())
         async with client.reader(settings, fetch_bytes=FETCH_BYTES) as reader:
             return await last_cursors(settings, reader, partitions, names)
     except (TopicMissing, BrokerForbids, BrokerRefused, ChangelogError):

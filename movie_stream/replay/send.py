@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.errors import BrokerForbids, FileRefused, UsageError
-from movie_stream.kafka.produce.pace import Clock, Pace, Schedule
+from movie_stream.kafka.produce.pace import ConstantRate, ReplayClock, Schedule
 from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
 from movie_stream.replay.files.csv_rows import RefusedRow
-from movie_stream.replay.files.opened import OnProgress
+from movie_stream.replay.files.source_file import OnProgress
 from movie_stream.replay.files.temporary import temporary_file
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness, LateViews, judged
 from movie_stream.replay.newest_views import newest_views
@@ -134,7 +134,7 @@ async def replay(
         await run.look()
         await run.compare(settings)
         if plan.strict:
-            await run.insist()
+            await run.require_valid_rows()
         return await run.send()
 
 
@@ -163,8 +163,8 @@ class _Replay:
         self._left = plan.limit
         self._coming_ms: NDArray[np.int64] = np.empty(0, np.int64)
         self._started_s = 0.0
-        self._clock: Clock | None = None
-        self._pace: Pace | None = None
+        self._clock: ReplayClock | None = None
+        self._pace: ConstantRate | None = None
         self._report = report
         self._resumption: Resumption | None = None
         self._to_sort = 0
@@ -219,7 +219,7 @@ class _Replay:
             self._progress("checking", late=f"{NOT_COMPARED} ({error})")
             return
         earlier = self._resumption.earlier if self._resumption else None
-        sent = [partition.views for partition in earlier.places] if earlier else ()
+        sent = [partition.views for partition in earlier.partitions] if earlier else ()
         rules, own_newest_ms = rules_of(settings), self._survey.newest_ms
         lateness = Lateness(settings.kafka_topic, rules, partitions, newest_ms, sent=sent, own_newest_ms=own_newest_ms)
         if not lateness.possible(self._survey.oldest_ms):
@@ -243,7 +243,7 @@ class _Replay:
         """The views of the file, up to its end at the time of the survey."""
         return self._views.chunks(self._ahead_ms, self._survey.lines)
 
-    async def insist(self) -> None:
+    async def require_valid_rows(self) -> None:
         """Raises FileRefused at the first row that is refused."""
         async with aclosing(in_turns(self._views_to_send())) as chunks:
             async for chunk in chunks:
@@ -315,15 +315,15 @@ class _Replay:
         """The schedule of events with these timestamps."""
         self._started_s = self._started_s or time.monotonic()
         if self._plan.speed is None:
-            self._pace = self._pace or Pace(self._plan.rate, self._started_s)
+            self._pace = self._pace or ConstantRate(self._plan.rate, self._started_s)
             return self._pace
         if self._clock is None:
             began_s, first_ms = self._started_s, int(times_ms[0])
             if self._plan.live:  # its clock began when the file was opened
                 began_s, first_ms = time.monotonic() - (time.time() - self._views.now_ms / 1000), self._views.now_ms
             gap_s = self._plan.max_gap.total_seconds() if self._plan.max_gap else None
-            self._clock = Clock(self._plan.speed, began_s, first_ms, gap_s)
-        return self._clock.over(times_ms)
+            self._clock = ReplayClock(self._plan.speed, began_s, first_ms, gap_s)
+        return self._clock.schedule_of(times_ms)
 
     def _limited(self, chunk: ViewChunk) -> ViewChunk:
         """The part of the chunk within the limit."""

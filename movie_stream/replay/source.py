@@ -17,8 +17,15 @@ from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_header import declared_delimiter, delimiter_of, meant
 from movie_stream.replay.files.encodings import ODD, UTF8, encoding_of, marked
 from movie_stream.replay.files.json_file import JsonFile, looks_like_json, members_of
-from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, OnProgress, Opened, no_progress, opened
 from movie_stream.replay.files.parquet_file import MAGIC, ParquetFile
+from movie_stream.replay.files.source_file import (
+    BUFFER_BYTES,
+    Archive,
+    OnProgress,
+    SourceFile,
+    no_progress,
+    open_source_file,
+)
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of, has_fields, mapped_format, recognised
 from movie_stream.replay.formats.format import CatalogueFormat, Format
@@ -59,7 +66,7 @@ class ViewsSource:
 
         Raises InputError if it is unusable, UsageError if an option does not apply to it.
         """
-        file = opened(self.path, self._choose, on_progress)
+        file = open_source_file(self.path, self._choose, on_progress)
         file.encoding = self.encoding
         try:
             table = self._table(file)
@@ -83,7 +90,7 @@ class ViewsSource:
         rename(table, self.mapping)
         return mapped_format(table, self.mapping) if self.format_name is None else format_of(table, self.format_name)
 
-    def _table(self, file: Opened) -> Table:
+    def _table(self, file: SourceFile) -> Table:
         """The rows of a file in any format."""
         head = file.file.read(BUFFER_BYTES)
         file.file.seek(0)

@@ -13,7 +13,7 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics
-from movie_stream.kafka.scan import PassOver, Unreadable, newest_first
+from movie_stream.kafka.scan import SkipAndLog, Unreadable, newest_first
 from movie_stream.settings import Settings
 from movie_stream.tables import checkpoint
 from movie_stream.tables.claim import PARTITION, Claim, claim_in, encode
@@ -60,7 +60,7 @@ class TopicOfAnotherKind(MovieStreamError):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PlacedClaim:
     """A claim and its offset."""
 
     claim: Claim
@@ -73,7 +73,7 @@ async def check(
     ours: Claim,
     there: Container[str] | None = None,
     unreadable: Unreadable | None = None,
-) -> dict[str, Standing]:
+) -> dict[str, PlacedClaim]:
     """Our claims by topic, for the topics that have one; reads only topics that are in `there`, by default all. Changes
     the reader's assignment. Unreadable batches of views are passed to `unreadable`, which by default logs and skips
     them.
@@ -81,11 +81,11 @@ async def check(
     Raises TopicsShared if a topic has another deployment's claim, TopicOfAnotherKind if its records are of another
     kind, and BatchDamaged if records of an internal topic cannot be read.
     """
-    names, found = Topics.of(settings), dict[str, Standing]()
+    names, found = Topics.of(settings), dict[str, PlacedClaim]()
     if there is None:
         there = names.all
     if names.events in there:
-        await _check_events(settings, reader, names, unreadable or PassOver())
+        await _check_events(settings, reader, names, unreadable or SkipAndLog())
     for topic, kinds, variable in (
         (names.partials, _PARTIALS, "KAFKA_PARTIALS_TOPIC"),
         (names.accumulate_changelog, _CHANGELOG, "KAFKA_GROUP"),
@@ -98,12 +98,12 @@ async def check(
     return found
 
 
-async def claim(settings: Settings, producer: AIOKafkaProducer, ours: Claim) -> dict[str, Standing]:
+async def claim(settings: Settings, producer: AIOKafkaProducer, ours: Claim) -> dict[str, PlacedClaim]:
     """Writes our claims; returns them with their offsets, by topic."""
     names = Topics.of(settings)
     with client.explained(settings, f"claiming {names.partials}"):
         return {
-            topic: Standing(ours, (await producer.send_and_wait(topic, encode(ours), partition=PARTITION)).offset)
+            topic: PlacedClaim(ours, (await producer.send_and_wait(topic, encode(ours), partition=PARTITION)).offset)
             for topic in (names.partials, names.accumulate_changelog)
         }
 
@@ -119,7 +119,7 @@ async def _check_events(settings: Settings, reader: AIOKafkaConsumer, names: Top
 
 async def _newest(
     settings: Settings, reader: AIOKafkaConsumer, topic: str, kinds: tuple[bytes, ...], variable: str
-) -> Standing | None:
+) -> PlacedClaim | None:
     """The last claim, as its own record or in the cursor of a checkpoint."""
     async for record in _newest_first(settings, reader, topic):
         kind = _kind_of(record.value)
@@ -132,7 +132,7 @@ async def _newest(
             return None  # a worker that reads it reports that
         found = _claim_of_cursor(record.value) if kind == b"cursor" else claim_in(record.value)
         if found is not None:
-            return Standing(found, record.offset)
+            return PlacedClaim(found, record.offset)
     return None
 
 

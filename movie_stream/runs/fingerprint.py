@@ -68,7 +68,7 @@ def _hash_of_results(results: tuple[Result, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def earlier_lists() -> Iterator[tuple[Result, ...]]:
+def possible_result_lists() -> Iterator[tuple[Result, ...]]:
     """The lists of results that one of our runs may have: RESULTS, and RESULTS without up to ADDED_AT_MOST of them,
     the longest first.
     """
@@ -84,10 +84,10 @@ def results_of(run: runs.Run) -> tuple[Result, ...]:
     reports the difference.
     """
     wanted = run.fingerprint.get("results")
-    return next((results for results in earlier_lists() if _hash_of_results(results) == wanted), RESULTS)
+    return next((results for results in possible_result_lists() if _hash_of_results(results) == wanted), RESULTS)
 
 
-def not_counted(run: runs.Run) -> str:
+def uncounted_results(run: runs.Run) -> str:
     """The names of results that were added after a run was begun, which it does not count; empty if there are none."""
     return ", ".join(_left_out_of(run))
 

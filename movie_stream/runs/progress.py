@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics, describe
-from movie_stream.kafka.offsets import Held
+from movie_stream.kafka.offsets import OpenTransaction
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.failures import MongoAway
@@ -59,7 +59,7 @@ async def wait_until_counted(
     seen: Callable[[Progress, bool], None] | None = None,
     pause: Callable[[], Awaitable[None]] = _a_while,
     finished: Callable[[], Mapping[TopicPartition, int]] = _nothing,
-) -> list[Held]:
+) -> list[OpenTransaction]:
     """Waits until everything that is in the topic now is in MongoDB; returns the records that cannot be read yet.
 
     First the checkpoints must reach the ends of the events in all partitions, then those of the partials; then every
@@ -70,7 +70,7 @@ async def wait_until_counted(
     """
     topics = Topics.of(settings)
     counts = (await describe(settings)).partitions
-    left = list[Held]()
+    left = list[OpenTransaction]()
     async with AsyncExitStack() as stack:
         reader = await stack.enter_async_context(client.reader(settings))
         db = await stack.enter_async_context(opened(settings))
@@ -78,7 +78,7 @@ async def wait_until_counted(
             tps = [TopicPartition(topic, partition) for partition in range(counts[topic])]
             with client.explained(settings, f"asking how far {topic} is counted"):
                 goal = _Goal(reader, await offsets.both_ends(reader, tps))
-            tables = Tables(settings, reader, topic, counts[topic])
+            tables = TableProgress(settings, reader, topic, counts[topic])
             while True:
                 progress = await _progress(settings.kafka_group, tables, db, goal.now, finished)
                 if not progress.lag and await goal.settled(settings):
@@ -100,9 +100,9 @@ class _Goal:
         self._waits_until_s: float | None = None
 
     @property
-    def left(self) -> list[Held]:
+    def left(self) -> list[OpenTransaction]:
         """The records that cannot be read yet."""
-        return offsets.held_between(self.now, self._written)
+        return offsets.open_transactions_between(self.now, self._written)
 
     async def settled(self, settings: Settings) -> bool:
         """Whether no transaction is waited for. To be called when `now` is reached; advances `now`."""
@@ -119,7 +119,7 @@ class _Goal:
 
 async def _progress(
     group: str,
-    tables: Tables,
+    tables: TableProgress,
     db: Database,
     ends: Mapping[TopicPartition, int],
     finished: Callable[[], Mapping[TopicPartition, int]],
@@ -136,7 +136,7 @@ async def _progress(
     return _progress_between(ends, {tp: max(own.get(tp, 0), written[tp]) for tp in ends})
 
 
-class Tables:
+class TableProgress:
     """The progress in one topic, by the checkpoints of its tables."""
 
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> None:
@@ -163,7 +163,7 @@ def _progress_between(ends: Mapping[TopicPartition, int], done: Mapping[TopicPar
     return Progress(sum(ends.values()), sum(min(done.get(tp, 0), end) for tp, end in ends.items()))
 
 
-async def records_held(settings: Settings, topic: str) -> int:
+async def record_count(settings: Settings, topic: str) -> int:
     """The number of records that the topic still holds, by offsets. Raises TopicMissing."""
     partitions = (await describe(settings)).partitions[topic]
     async with client.reader(settings) as reader:
@@ -179,15 +179,21 @@ async def span(settings: Settings, reader: AIOKafkaConsumer, topic: str, partiti
     return sum(oldest.values()), sum(ends.values())
 
 
-async def held_for_long(settings: Settings, reader: AIOKafkaConsumer, partitions: Mapping[str, int]) -> list[Held]:
+async def long_open_transactions(
+    settings: Settings, reader: AIOKafkaConsumer, partitions: Mapping[str, int]
+) -> list[OpenTransaction]:
     """The records in these topics that are held up by transactions which stay open for LOOK_AGAIN_AFTER_S.
 
     `partitions` has the number of partitions by topic.
     """
     tps = [TopicPartition(topic, partition) for topic, count in partitions.items() for partition in range(count)]
     with client.explained(settings, "asking which transactions are open"):
-        before = {(each.place, each.offset) for each in await offsets.held(reader, tps)}
+        before = {(each.topic_partition, each.offset) for each in await offsets.open_transactions(reader, tps)}
         if not before:
             return []
         await asyncio.sleep(LOOK_AGAIN_AFTER_S)
-        return [each for each in await offsets.held(reader, tps) if (each.place, each.offset) in before]
+        return [
+            each
+            for each in await offsets.open_transactions(reader, tps)
+            if (each.topic_partition, each.offset) in before
+        ]

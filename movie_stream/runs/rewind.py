@@ -40,7 +40,7 @@ class WorkersRunning(MovieStreamError):
         super().__init__(f"{what}, then do this again")
 
 
-async def insist_on_nobody(settings: Settings) -> None:
+async def require_no_workers(settings: Settings) -> None:
     """Raises WorkersRunning if the group has live members, BrokerRefused if that is unknown."""
     async with client.admin(settings) as admin:
         group = await describe_group(settings, admin)
@@ -112,7 +112,7 @@ async def _share(settings: Settings, consumer: AIOKafkaConsumer) -> set[TopicPar
     except TimeoutError as error:
         async with client.admin(settings) as admin:
             group = await describe_group(settings, admin)
-        cause = f"no partitions within {JOINED_WITHIN_S:.0f} s; {group}; likely, {group.why_nothing_is_shared_out}"
+        cause = f"no partitions within {JOINED_WITHIN_S:.0f} s; {group}; likely, {group.stuck_rebalance_cause}"
         raise _refused(settings.kafka_group, cause, REMEDY) from error
     assigned: set[TopicPartition] = consumer.assignment()
     return assigned

@@ -23,7 +23,7 @@ from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.runs import Run
-from movie_stream.runs.claims import Standing
+from movie_stream.runs.claims import PlacedClaim
 from movie_stream.runs.counted import Checkpoints
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Cursor
@@ -97,9 +97,9 @@ the topics, or count what they have afresh with: movie-stream rebuild
         )
 
 
-async def insist_on_newest_run(settings: Settings, db: Database, ours: Claim, found: Iterable[Standing]) -> None:
+async def require_newest_run(settings: Settings, db: Database, ours: Claim, found: Iterable[PlacedClaim]) -> None:
     """Raises DatabaseSetBack if one of our claims on the topics is of a later run than MongoDB has."""
-    claimed = max((standing.claim.run for standing in found), default=0)
+    claimed = max((placed.claim.run for placed in found), default=0)
     if 0 < ours.run < claimed:
         ours = await runs.claim_of(db, settings.kafka_group)  # a rebuild may have begun meanwhile
         if ours.run < claimed:
@@ -107,7 +107,7 @@ async def insist_on_newest_run(settings: Settings, db: Database, ours: Claim, fo
             raise DatabaseSetBack(database=db.name, what=what)
 
 
-async def insist_on_one_time(
+async def require_same_time(
     settings: Settings, db: Database, topology: Topology, run: Run, all_known_within_s: float = ALL_KNOWN_WITHIN_S
 ) -> None:
     """Checks that Kafka and MongoDB are of the same time; changes nothing.
@@ -138,7 +138,7 @@ async def insist_on_one_time(
             with client.explained(settings, f"asking where {names.partials} ends"):
                 ends = await offsets.ends(reader, list(marks))
             try:
-                insist_on_ends(marks, ends, db)
+                require_marks_within_ends(marks, ends, db)
             except TopicsSetBack:
                 if monotonic() > deadline_s:
                     raise
@@ -173,7 +173,9 @@ async def marks_of(
     return {TopicPartition(topic, partition): mark for partition, mark in marks.items()}
 
 
-def insist_on_ends(marks: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], db: Database) -> None:
+def require_marks_within_ends(
+    marks: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], db: Database
+) -> None:
     """Raises TopicsSetBack if a partition ends before its mark; the marks must be read before the ends."""
     for tp, mark in marks.items():
         if ends[tp] < mark:

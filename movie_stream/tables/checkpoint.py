@@ -55,7 +55,7 @@ class Cursor(msgspec.Struct, array_like=True, tag="cursor"):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedCheckpoint:
     """A checkpoint that counts."""
 
     cursor: Cursor
@@ -100,11 +100,11 @@ class Chain:
         self._entries: dict[CheckpointId, dict[int, bytes]] = {}
         self._truncated_at: int | None = None  # reset by the first cursor, which shows that nothing needed was lost
 
-    def begins_at(self, offset: int) -> None:
+    def set_start(self, offset: int) -> None:
         """Sets the log's first offset: a log whose first records were deleted must begin with a snapshot."""
         self._truncated_at = offset or None
 
-    def read(self, value: bytes | None) -> Counted | None:
+    def read(self, value: bytes | None) -> CountedCheckpoint | None:
         """Reads the next record; returns the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
         if claim_in(value) is not None:
             return None
@@ -120,9 +120,9 @@ class Chain:
         self.last = record.id
         del self._entries  # of forks: later records of them have no parent that counts
         self._entries = {}
-        return Counted(record, [entries[index] for index in range(record.entries)])
+        return CountedCheckpoint(record, [entries[index] for index in range(record.entries)])
 
-    def ends(self) -> None:
+    def finish(self) -> None:
         """Marks the log as read to its end. Raises BrokenChangelog if it was truncated and holds no cursor."""
         if self._truncated_at is not None:
             raise BrokenChangelog(f"records before offset {self._truncated_at} were deleted that are still needed")
@@ -135,7 +135,7 @@ class Chain:
             raise BrokenChangelog(f"records before offset {self._truncated_at} were deleted that are still needed")
         self._truncated_at = None
 
-    def wrote(self, cursor: Cursor) -> None:
+    def accept_written(self, cursor: Cursor) -> None:
         """Accepts a checkpoint without reading it back: its parent is the last that counted, and its records are the
         next in the log.
         """

@@ -34,7 +34,7 @@ TRIM_AFTER_BYTES: Final = 1 << 20
 """Bytes of entries read or written after which freed memory is returned to the OS."""
 
 
-class Overtaken(RuntimeError):
+class WriterFenced(RuntimeError):
     """Another writer's checkpoint came first: this writer is fenced off from the state."""
 
 
@@ -69,7 +69,7 @@ class Table(Generic[S]):
         """The position of the last checkpoint that counts."""
         self.marked: int | None = None
         """The same if its cursor is `marked`, else None."""
-        self.in_a_hurry = False
+        self.defer_snapshot = False
         """Whether a snapshot that is due is left to the next writer."""
 
     async def restore(self) -> None:
@@ -89,7 +89,7 @@ class Table(Generic[S]):
 
         Raises BrokenChangelog.
         """
-        self.in_a_hurry = False
+        self.defer_snapshot = False
         if self._next_offset is None or end < self._next_offset:  # nothing was ever there, or it was lost
             return False
         if end == self._next_offset:
@@ -110,7 +110,7 @@ class Table(Generic[S]):
         position, watermark_ms, self.marked = 0, None, None
         async for offset, value in self._log.read(None, None):
             if self._next_offset is None:
-                self._chain.begins_at(offset)
+                self._chain.set_start(offset)
             self._next_offset = offset + 1
             counted = self._chain.read(value)
             if counted is not None:
@@ -121,7 +121,7 @@ class Table(Generic[S]):
                 position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
                 self.marked = position if counted.cursor.marked else None
                 self._note_size(counted.cursor.snapshot, sum(map(len, counted.payloads)))
-        self._chain.ends()
+        self._chain.finish()
         if self._next_offset is None and (oldest := await self._log.oldest()):
             raise BrokenChangelog(f"nothing: all records before offset {oldest} were deleted")
         self.position = position
@@ -141,7 +141,7 @@ class Table(Generic[S]):
     @property
     def snapshot_due(self) -> bool:
         """Whether the deltas since the last snapshot outweigh it."""
-        return self._chain.last is None or (self._delta_bytes > self._snapshot_bytes and not self.in_a_hurry)
+        return self._chain.last is None or (self._delta_bytes > self._snapshot_bytes and not self.defer_snapshot)
 
     def freeze(self) -> Frozen:
         """Copies the changes since the last call, or everything when a snapshot is due."""
@@ -149,13 +149,13 @@ class Table(Generic[S]):
         return Frozen(snapshot, self.state.freeze(snapshot), self.state.position, self.state.watermark_ms)
 
     async def checkpoint(self, frozen: Frozen, marked: bool = False) -> None:
-        """Writes the entries, then the cursor, each acknowledged; raises Overtaken if it does not count. `marked` is
+        """Writes the entries, then the cursor, each acknowledged; raises WriterFenced if it does not count. `marked` is
         stored in the cursor.
 
         Afterwards a restore finds `frozen`, or a later checkpoint that continues it.
         """
         if self._overtaken:
-            raise Overtaken("an earlier checkpoint of this writer does not count")
+            raise WriterFenced("an earlier checkpoint of this writer does not count")
         self._sequence += 1
         this = CheckpointId(self._writer, self._sequence)
         offsets: list[int] = []
@@ -178,7 +178,7 @@ class Table(Generic[S]):
         offsets += await self._log.append([encode(cursor)])
         try:
             alone = await self._read_back(cursor, offsets)
-        except Overtaken:
+        except WriterFenced:
             self._overtaken = True
             raise
         self.position, self.marked = frozen.position, frozen.position if marked else None
@@ -196,17 +196,19 @@ class Table(Generic[S]):
         expected = list(range(self._next_offset or 0, (self._next_offset or 0) + len(offsets)))
         foreign = 0
         if offsets == expected:
-            self._chain.wrote(cursor)
+            self._chain.accept_written(cursor)
         else:
             try:
                 async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
                     self._chain.read(value)
                     foreign += offset > offsets[0] and offset not in offsets
             except LogTruncated as error:  # by a writer whose snapshot counted meanwhile
-                raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer was deleted by another") from error
+                raise WriterFenced(f"checkpoint {cursor.id.sequence} of this writer was deleted by another") from error
         self._next_offset = offsets[-1] + 1
         if self._chain.last != cursor.id:
-            raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")
+            raise WriterFenced(
+                f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first"
+            )
         return not foreign
 
     def _note_size(self, snapshot: bool, size: int) -> None:

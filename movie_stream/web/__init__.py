@@ -1,6 +1,6 @@
 """The web server: the results over HTTP for programs, and the page that shows them; it only reads.
 
-Start with server.py, which puts everything together, and listening.py, the HTTP server below it. Every request passes
+Start with server.py, which puts everything together, and http_server.py, the HTTP server below it. Every request passes
 access.py, and session.py says who may come in. parameters.py and ranges.py read what a request asks, problems.py is
 what is answered where that cannot be, asking.py asks MongoDB within bounds, and rendering.py writes the answer.
 

@@ -12,11 +12,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from movie_stream.web.listening import REQUEST_WITHIN_S, WHOLE_UNTIL_S
+from movie_stream.web.http_server import REQUEST_WITHIN_S, WHOLE_UNTIL_S
 from movie_stream.web.odata_answers import below_odata, error_answer
 from movie_stream.web.problems import Problem, later
 from movie_stream.web.requests import Request, Requests
-from movie_stream.web.session import CHALLENGE, Doorkeeper, address_in, shown_in
+from movie_stream.web.session import CHALLENGE, Authenticator, address_in, shown_in
 
 API: Final = "/api/v1"
 MOST_BODY_BYTES: Final = 64 << 10
@@ -71,7 +71,7 @@ class Guarded:
     """
 
     def __init__(
-        self, app: ASGIApp, keeper: Doorkeeper, only_hosts: frozenset[str] | None, requests: Requests | None = None
+        self, app: ASGIApp, keeper: Authenticator, only_hosts: frozenset[str] | None, requests: Requests | None = None
     ) -> None:
         self._app, self._keeper, self._only_hosts = app, keeper, only_hosts
         self._requests = requests or Requests()

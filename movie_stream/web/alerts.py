@@ -21,7 +21,7 @@ from movie_stream.web.models import page_model
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters, number_parameter
 from movie_stream.web.problems import bad_parameters, fault
-from movie_stream.web.ranges import SINCE, UNTIL, insist_on_order
+from movie_stream.web.ranges import SINCE, UNTIL, require_order
 from movie_stream.web.rendering import FORMAT, MEDIA_TYPES, Listed, list_response
 
 _LONGEST_RULE: Final = 64
@@ -142,7 +142,7 @@ def alerts_router(asker: Asker, sealer: Sealer) -> APIRouter:
 
 def _query(given: Mapping[str, Any], sealer: Sealer) -> AlertQuery:
     """What the values of the parameters mean. Raises a Problem (422)."""
-    insist_on_order(given["since"], given["until"])
+    require_order(given["since"], given["until"])
     states = given["state"] or STATES[:2]
 
     def query(after: tuple[Any, ...] | None) -> AlertQuery:

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from movie_stream.mongo.written import json_of
 from movie_stream.web.coalesced import LONGEST_ID, Event
 from movie_stream.web.feed import Feed, TooManyReaders
-from movie_stream.web.listening import TRANSPORT
+from movie_stream.web.http_server import TRANSPORT
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters
 from movie_stream.web.problems import later

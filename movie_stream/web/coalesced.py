@@ -1,7 +1,7 @@
 """What is known of changes, and what each reader is told of them: numbers, never a list that could grow.
 
-How often each collection has changed stands once, in a Ledger, for all readers. A reader is a place in it, which its
-ids name too: what came between two places is their difference, however much that was.
+How often each collection has changed stands once, in a Ledger, for all readers. A reader is a position in it, which its
+ids name too: what came between two positions is their difference, however much that was.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Status:
     """None before it was found out."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Up to where a reader has been told."""
 
     epoch: str
@@ -68,9 +68,9 @@ class Ledger:
         """Whether its source knows which documents change."""
 
     @property
-    def here(self) -> Place:
+    def here(self) -> Position:
         """Where it stands now."""
-        return Place(self._epoch, tuple(self._totals))
+        return Position(self._epoch, tuple(self._totals))
 
     def add(self, writes: Mapping[str, int], documents: Iterable[At] = ()) -> None:
         """So often these collections have changed, last of all in these documents."""
@@ -84,44 +84,44 @@ class Ledger:
             self._last.popitem(last=False)
 
     def forget(self) -> None:
-        """More may have changed than is known: no place of before says anything any more."""
+        """More may have changed than is known: no position of before says anything any more."""
         self._epoch = secrets.token_hex(4)
         self._last.clear()
 
-    def id_of(self, place: Place) -> str:
-        """The place as text.
+    def id_of(self, position: Position) -> str:
+        """The position as text.
 
         >>> ledger = Ledger(["a", "b"])
         >>> ledger.add({"b": 3})
         >>> ledger.id_of(ledger.here).partition(".")[2]
         '0.3'
         """
-        return ".".join([place.epoch, *map(str, place.totals)])
+        return ".".join([position.epoch, *map(str, position.totals)])
 
-    def place_of(self, event_id: str) -> Place | None:
-        """The place that the id names; None where it says nothing of what is known now."""
+    def position_of(self, event_id: str) -> Position | None:
+        """The position that the id names; None where it says nothing of what is known now."""
         epoch, *numbers = event_id[:LONGEST_ID].split(".")
         if epoch != self._epoch or len(numbers) != len(self._totals):
             return None
         if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):
             return None
-        place = Place(epoch, tuple(map(int, numbers)))
-        return place if self.knows(place) else None
+        position = Position(epoch, tuple(map(int, numbers)))
+        return position if self.knows(position) else None
 
-    def knows(self, place: Place) -> bool:
-        """Whether it can tell what has changed since the place."""
-        return place.epoch == self._epoch and all(
-            then <= now for then, now in zip(place.totals, self._totals, strict=True)
+    def knows(self, position: Position) -> bool:
+        """Whether it can tell what has changed since the position."""
+        return position.epoch == self._epoch and all(
+            then <= now for then, now in zip(position.totals, self._totals, strict=True)
         )
 
-    def since(self, place: Place) -> dict[str, int]:
+    def since(self, position: Position) -> dict[str, int]:
         """How often which collections have changed since; those that have not are left out."""
-        counts = (now - then for then, now in zip(place.totals, self._totals, strict=True))
+        counts = (now - then for then, now in zip(position.totals, self._totals, strict=True))
         return {name: count for name, count in zip(self.collections, counts, strict=True) if count}
 
-    def documents_since(self, place: Place) -> list[At]:
+    def documents_since(self, position: Position) -> list[At]:
         """The documents that changed last since then, the last one first."""
-        then, found = sum(place.totals), list[At]()
+        then, found = sum(position.totals), list[At]()
         for at, when in reversed(self._last.items()):
             if when <= then or len(found) == DOCUMENTS_AT_MOST:
                 break
@@ -131,13 +131,13 @@ class Ledger:
 
 @dataclass
 class Reading:
-    """One reader's place, and what it is told next."""
+    """One reader's position, and what it is told next."""
 
     last_event_id: str | None = None
     """What it says it was told last."""
     detail: bool = False
     """Whether it wants to know which documents have changed."""
-    _place: Place | None = field(default=None, init=False)
+    _position: Position | None = field(default=None, init=False)
     _told: Status | None = field(default=None, init=False)
     _next_s: float = field(default=0.0, init=False)
 
@@ -148,18 +148,18 @@ class Reading:
         """
         if status.mongodb is None:
             return None
-        if self._place is None and self.last_event_id is None and status.mongodb == "up":
-            self._place = ledger.here
+        if self._position is None and self.last_event_id is None and status.mongodb == "up":
+            self._position = ledger.here
         if status != self._told:
             self._told = status
             return self._event(ledger, "status", {"source": status.source, "mongodb": status.mongodb})
         if status.mongodb == "down":
             return None
-        first = self._place is None
-        if self._place is None:
-            self._place = ledger.place_of(self.last_event_id or "")
-        lost = self._place is None or not ledger.knows(self._place)
-        changed = {} if self._place is None or lost else ledger.since(self._place)
+        first = self._position is None
+        if self._position is None:
+            self._position = ledger.position_of(self.last_event_id or "")
+        lost = self._position is None or not ledger.knows(self._position)
+        changed = {} if self._position is None or lost else ledger.since(self._position)
         if not (first or lost or changed):
             return None
         if not first and now_s < self._next_s:
@@ -171,11 +171,11 @@ class Reading:
     def _told_of(self, ledger: Ledger, name: Literal["change", "reset"], data: dict[str, Any], now_s: float) -> Event:
         data["stream_time"] = ledger.stream_time
         if self.detail and name == "change":
-            assert self._place is not None
-            changed = ledger.documents_since(self._place) if ledger.names_documents else None
+            assert self._position is not None
+            changed = ledger.documents_since(self._position) if ledger.names_documents else None
             data["documents"] = changed and [{"collection": collection, "_id": key} for collection, key in changed]
-        self._place, self._next_s = ledger.here, now_s + AT_MOST_EVERY_S
+        self._position, self._next_s = ledger.here, now_s + AT_MOST_EVERY_S
         return self._event(ledger, name, data)
 
     def _event(self, ledger: Ledger, name: Literal["change", "reset", "status"], data: dict[str, Any]) -> Event:
-        return Event(name, data, None if self._place is None else ledger.id_of(self._place))
+        return Event(name, data, None if self._position is None else ledger.id_of(self._position))

@@ -21,16 +21,16 @@ import bson
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 
-from movie_stream.aggregates.results import CALLED
+from movie_stream.aggregates.results import DISPLAY_NAMES
 from movie_stream.events.contract import TEXTS
 from movie_stream.mongo.query import Position
-from movie_stream.web.session import Doorkeeper
+from movie_stream.web.session import Authenticator
 
 _SEAL_BYTES: Final = 16
 _OTHERS_BYTES: Final = 512
 """Room for all that is no text of an event: times, numbers, what an `_id` begins and ends with, and BSON's own."""
 _MOST_TEXT: Final = sum(rule.longest for rule in TEXTS.values())
-_MOST_AGAIN: Final = TEXTS["genre"].longest + max(TEXTS[column].longest for column in CALLED if column in TEXTS)
+_MOST_AGAIN: Final = TEXTS["genre"].longest + max(TEXTS[column].longest for column in DISPLAY_NAMES if column in TEXTS)
 """In the slug and in the `_id`, which may be sorted by beside the texts that they are made of."""
 _BYTES_A_CHARACTER: Final = 4
 LONGEST: Final = -(-(_SEAL_BYTES + _OTHERS_BYTES + _BYTES_A_CHARACTER * (_MOST_TEXT + _MOST_AGAIN)) * 4 // 3)
@@ -45,7 +45,7 @@ class Sealer:
         self._key = key
 
     @classmethod
-    def new(cls, keeper: Doorkeeper) -> Self:
+    def new(cls, keeper: Authenticator) -> Self:
         """One whose key is the token's, if there is one, so that cursors outlive the server; else one of its own."""
         return cls(keeper.key_for(b"movie-stream cursor 1") or secrets.token_bytes(32))
 

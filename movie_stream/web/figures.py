@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from movie_stream.aggregates.window import DAY, HOUR, MINUTE
 from movie_stream.events.contract import MICRO
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 
 MINUTE_MS, HOUR_MS, DAY_MS = (int(window.length_ms or 0) for window in (MINUTE, HOUR, DAY))
 _LARGEST_SUM: Final = 2**62

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.web.asking import Asker
 from movie_stream.web.figures import EXTREMES, HOUR_MS, Figures, of_sums, of_windows, span_of, sums
 from movie_stream.web.problems import Problem

@@ -30,7 +30,7 @@ def document_model(result: Result) -> type[BaseModel]:
     fields = _fields(shape.fields)
     if shape.entries:
         entry = create_model(f"{name}Entry", **_fields(shape.entry))
-        fields[shape.entries] = (list[entry], Field(description=result.fields[shape.entries].says.in_words))
+        fields[shape.entries] = (list[entry], Field(description=result.fields[shape.entries].description.in_words))
     return create_model(name, **_with_id(fields))
 
 
@@ -49,7 +49,9 @@ def page_model(item: type[BaseModel], **beside: Any) -> type[BaseModel]:
 
 
 def _fields(columns: Sequence[Column]) -> dict[str, Any]:
-    return {column.name: (_TYPES[column.kind] | None, Field(description=column.says.in_words)) for column in columns}
+    return {
+        column.name: (_TYPES[column.kind] | None, Field(description=column.description.in_words)) for column in columns
+    }
 
 
 def _with_id(fields: dict[str, Any]) -> dict[str, Any]:

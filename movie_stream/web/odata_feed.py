@@ -21,10 +21,10 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.mongo.query import Position
 from movie_stream.mongo.read import Page
 from movie_stream.odata import options
-from movie_stream.odata.address import Address, address_of, in_an_address, options_of
+from movie_stream.odata.address import Address, address_of, options_of, url_quoted
 from movie_stream.odata.csdl import metadata, service_document
 from movie_stream.odata.model import EntitySet, all_sets
-from movie_stream.odata.options import Options, insist_on, options_for
+from movie_stream.odata.options import Options, options_for, require_allowed
 from movie_stream.odata.pages import COUNT, Pages, Pipeline, one_entity
 from movie_stream.odata.payload import Form, Writer, form_of
 from movie_stream.odata.refusals import BAD, MISSING, UNACCEPTABLE, Refused, bad
@@ -86,10 +86,10 @@ class ODataFeed(BaseRoute):
         self._declare(request.scope, address)
         if request.method != "GET":
             raise Problem(405, f"{request.method} is not possible: the feed is for reading", headers={"Allow": "GET"})
-        _insist_on_version(request.headers)
+        _require_version(request.headers)
         given = options_of(request.scope["query_string"])
         if address.what == "metadata":
-            insist_on(given, options.OF_DOCUMENTS)
+            require_allowed(given, options.OF_DOCUMENTS)
             return self._described(given)
         accept = "" if address.what == "count" else ",".join(request.headers.getlist("accept"))
         form = form_of(given.get("$format") if address.what != "count" else None, accept)
@@ -118,7 +118,7 @@ class ODataFeed(BaseRoute):
         return found
 
     def _service(self, asked: _Asked) -> Response:
-        insist_on(asked.given, options.OF_DOCUMENTS)
+        require_allowed(asked.given, options.OF_DOCUMENTS)
         context = {} if asked.form.level == "none" else {"@odata.context": f"{asked.base}$metadata"}
         return json_answer({**context, "value": service_document(self._sets.values())}, asked.form)
 
@@ -130,7 +130,7 @@ class ODataFeed(BaseRoute):
 
     async def _page(self, asked: _Asked, entity_set: EntitySet) -> Response:
         given = asked.given
-        insist_on(given, options.OF_NEXT if "$skiptoken" in given else options.OF_PAGES)
+        require_allowed(given, options.OF_NEXT if "$skiptoken" in given else options.OF_PAGES)
         wanted = options_for(given, entity_set)
         pages = Pages(entity_set, wanted.filter, wanted.order, wanted.select)
         same = repr(("odata", entity_set.name, *(given.get(name) for name in ("$filter", "$select", "$orderby"))))
@@ -179,7 +179,7 @@ class ODataFeed(BaseRoute):
         return await self._asker.once((same, many, skip, after), ask, keep=after is None)
 
     async def _count(self, asked: _Asked, entity_set: EntitySet) -> Response:
-        insist_on(asked.given, options.OF_COUNTS)
+        require_allowed(asked.given, options.OF_COUNTS)
         wanted = options_for(asked.given, entity_set)
         count = await self._counted(Pages(entity_set, wanted.filter, (), None), asked)
         said = {**VERSION, "Cache-Control": "no-store", "Content-Type": "text/plain;charset=utf-8"}
@@ -193,7 +193,7 @@ class ODataFeed(BaseRoute):
         return await self._asker.once(("odata count", pages.entity_set.name, asked.given.get("$filter")), ask)
 
     async def _entity(self, asked: _Asked, entity_set: EntitySet, key: str) -> Response:
-        insist_on(asked.given, options.OF_ENTITIES)
+        require_allowed(asked.given, options.OF_ENTITIES)
         select = options.select_of(asked.given, entity_set)
         found = await self._aggregated(entity_set, one_entity(entity_set, key))
         if not found:
@@ -212,7 +212,7 @@ class ODataFeed(BaseRoute):
 
 def _query(given: Mapping[str, str]) -> str:
     pairs = [(name, given[name]) for name in (*_KEPT, "$skiptoken") if name in given]
-    return "?" + "&".join(f"{name}={in_an_address(text)}" for name, text in pairs)
+    return "?" + "&".join(f"{name}={url_quoted(text)}" for name, text in pairs)
 
 
 def _preferred_size(headers: Headers) -> int | None:
@@ -224,7 +224,7 @@ def _preferred_size(headers: Headers) -> int | None:
     return None
 
 
-def _insist_on_version(headers: Headers) -> None:
+def _require_version(headers: Headers) -> None:
     for name in ("OData-Version", "OData-MaxVersion"):
         text = headers.get(name)
         if text is None:

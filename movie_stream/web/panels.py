@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.web import models_of_panels as shown
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.figures import DAY_MS, HOUR_MS, by_genre

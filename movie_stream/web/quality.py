@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from movie_stream.alerts.expectations import LIGHTS, Verdict, verdict
 from movie_stream.alerts.quality import PARTITION, partitions_in
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.figures import HOUR_MS
 from movie_stream.web.ranges import TimeRange

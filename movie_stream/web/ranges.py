@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from movie_stream.aggregates.window import MINUTE
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.settings import parse_duration
 from movie_stream.web.figures import MINUTE_MS
 from movie_stream.web.parameters import Parameter
@@ -142,7 +142,7 @@ async def resolved(given: Mapping[str, Any], now: datetime, stream_time: StreamT
     if last is None:
         if given["anchor"] is not None:
             raise bad_parameters(fault("anchor", "to be given with last alone", given["anchor"]))
-        insist_on_order(since, until)
+        require_order(since, until)
         return TimeRange(since, until)
     if since is not None or until is not None:
         raise bad_parameters(fault("last", "either last, or since and until", last))
@@ -156,7 +156,7 @@ async def resolved(given: Mapping[str, Any], now: datetime, stream_time: StreamT
     return TimeRange(datetime_of(start_ms), end)
 
 
-def insist_on_order(since: datetime | None, until: datetime | None) -> None:
+def require_order(since: datetime | None, until: datetime | None) -> None:
     """Raises a Problem (422) for a range that would end before it begins."""
     if since is not None and until is not None and since > until:
         raise bad_parameters(fault("since", "a time before until", since.isoformat()))

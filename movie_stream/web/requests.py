@@ -42,7 +42,7 @@ class Requests:
                 self._took[method, route] = Histogram(catalogue.ANSWER.buckets)
             self._took[method, route].observe(took_s)
 
-    def tell(self, values: Values) -> None:
+    def export(self, values: Values) -> None:
         """Adds all of it to what is told; outcomes that did not occur yet as 0, so that the first shows as a rise."""
         values.set(catalogue.IN_FLIGHT, self.in_flight)
         for outcome in ("failed", "fine"):

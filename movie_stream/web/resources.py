@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from movie_stream.aggregates import results
-from movie_stream.aggregates.results import CALLED, Result
+from movie_stream.aggregates.results import DISPLAY_NAMES, Result
 from movie_stream.aggregates.shape import RANK, Column, Shape
 from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
@@ -28,7 +28,7 @@ from movie_stream.web.models import document_model, page_model, row_model
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters, number_parameter
 from movie_stream.web.problems import bad_parameters, fault
-from movie_stream.web.ranges import SINCE, UNTIL, insist_on_order
+from movie_stream.web.ranges import SINCE, UNTIL, require_order
 from movie_stream.web.rendering import FORMAT, MEDIA_TYPES, Listed, list_response
 
 MOST: Final = 1_000
@@ -87,7 +87,9 @@ class Resource:
     @property
     def summary(self) -> str:
         """What it is, in words."""
-        by = [self.result.window.name] * bool(self.shape.start) + ([CALLED[self.result.by]] if self.result.by else [])
+        by = [self.result.window.name] * bool(self.shape.start) + (
+            [DISPLAY_NAMES[self.result.by]] if self.result.by else []
+        )
         each = f", a document for each {' and '.join(by)}" if by else ""
         return (
             f"The entries of {self.result.collection}, one by one" if self.flat else f"{self.result.collection}{each}"
@@ -109,7 +111,7 @@ class Resource:
     def query(self, given: Mapping[str, Any], sealer: Sealer) -> Query:
         """The query that the values of its parameters mean. Raises a Problem (422)."""
         since, until = given.get("since"), given.get("until")
-        insist_on_order(since, until)
+        require_order(since, until)
         query = self._query(given["limit"], given.get("genre"), since, until, given["order"] or ())
         if given["cursor"] is None:
             return query

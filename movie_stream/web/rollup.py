@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from movie_stream.events.contract import MAX_TIMESTAMP_MS
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.web.asking import Asker
 from movie_stream.web.figures import DAY_MS, HOUR_MS, MINUTE_MS, Figures, of_sums, of_windows, span_of, sums
 from movie_stream.web.hours import Hours

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from movie_stream.events.event import slug_of
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.figures import DAY_MS, HOUR_MS, MINUTE_MS, Figures, Total, by_genre
 from movie_stream.web.openapi import operation

@@ -30,8 +30,8 @@ from movie_stream.web.cursor import Sealer
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.feed import Feed
 from movie_stream.web.health import HealthCheck, health_router
+from movie_stream.web.http_server import Reached, Server, bind, config_of, in_one_line
 from movie_stream.web.index import index_router
-from movie_stream.web.listening import Reached, Server, bound, config_of, in_one_line
 from movie_stream.web.odata_feed import ODataFeed
 from movie_stream.web.panels import panels_router
 from movie_stream.web.problems import Problem, problem_of
@@ -40,7 +40,7 @@ from movie_stream.web.requests import Requests
 from movie_stream.web.resources import resources_router
 from movie_stream.web.rollup import Rollup
 from movie_stream.web.series import series_router
-from movie_stream.web.session import Doorkeeper, session_router
+from movie_stream.web.session import Authenticator, session_router
 from movie_stream.web.static_files import Files, static_router
 from movie_stream.web.summary import summary_router
 from movie_stream.web.telemetry import Telemetry
@@ -61,7 +61,7 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
     SettingsError for an address, a port or a MONGODB_URI that cannot be used, and RulesRefused for an
     ALERTS_FILE. A MongoDB that is away is no reason not to begin.
     """
-    listener = bound(settings.api_host, settings.api_port)
+    listener = bind(settings.api_host, settings.api_port)
     try:
         host, port = listener.getsockname()[:2]
         open_to_all = settings.api_token is None and not is_loopback(host)
@@ -86,7 +86,7 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
 async def application(settings: Settings, *, open_to_all: bool = False) -> AsyncIterator[Guarded]:
     """The application, with what runs beside its requests, for as long as the block runs. Raises SettingsError."""
     token = settings.api_token.get_secret_value() if settings.api_token is not None else None
-    keeper = Doorkeeper(token)
+    keeper = Authenticator(token)
     expected = expectations.load(settings.alerts_file)
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
@@ -132,7 +132,7 @@ async def _warn_of_a_writer(db: Database) -> None:
             return
 
 
-def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) -> FastAPI:
+def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Authenticator) -> FastAPI:
     """All routes, without the checks that come before them."""
     app = FastAPI(
         title="movie-stream",

@@ -90,7 +90,7 @@ def address_in(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-class Doorkeeper:
+class Authenticator:
     """Knows the token; without one everybody may come in."""
 
     def __init__(self, token: str | None) -> None:
@@ -191,7 +191,7 @@ class Attempts:
         return min(left + max(now - since, 0.0) / _REFILL_S, float(_AT_ONCE))
 
 
-def session_router(keeper: Doorkeeper) -> APIRouter:
+def session_router(keeper: Authenticator) -> APIRouter:
     """The resource that the page logs in and out at; open to all."""
     router, none = APIRouter(include_in_schema=False), Parameters()
 

@@ -17,7 +17,7 @@ from movie_stream.web.asking import Asker
 from movie_stream.web.feed import Feed
 from movie_stream.web.problems import Problem
 from movie_stream.web.requests import Requests
-from movie_stream.web.session import Doorkeeper
+from movie_stream.web.session import Authenticator
 
 _RUN_WITHIN_S: Final = 3.5
 """How long a scrape waits for MongoDB: longer than the driver looks for it, and shorter than a scrape may take."""
@@ -26,7 +26,7 @@ _RUN_WITHIN_S: Final = 3.5
 class Telemetry:
     """Asks the parts of the server for what they have counted."""
 
-    def __init__(self, settings: Settings, requests: Requests, asker: Asker, feed: Feed, keeper: Doorkeeper) -> None:
+    def __init__(self, settings: Settings, requests: Requests, asker: Asker, feed: Feed, keeper: Authenticator) -> None:
         self._settings, self.requests = settings, requests
         self._asker, self._feed, self._keeper = asker, feed, keeper
 
@@ -34,7 +34,7 @@ class Telemetry:
         """All of it, as it is now."""
         valid = await self._run_is_valid()  # first: the rest is of one moment
         values = Values()
-        self.requests.tell(values)
+        self.requests.export(values)
         values.set(catalogue.READERS, self._feed.readers)
         for collection, took in self._asker.took.items():
             values.set(catalogue.QUERY, took, collection)
@@ -63,7 +63,7 @@ class Telemetry:
         if self._settings.metrics_port is None:
             yield
             return
-        ask = endpoint.asked_in(asyncio.get_running_loop(), self.values)
+        ask = endpoint.call_in_loop(asyncio.get_running_loop(), self.values)
         with ExitStack() as stack:
             stack.enter_context(endpoint.served(self._settings.metrics_host, self._settings.metrics_port, "serve", ask))
             try:

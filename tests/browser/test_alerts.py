@@ -14,7 +14,7 @@ from playwright.sync_api import Route
 from movie_stream.alerts.evaluation import Streak
 from movie_stream.alerts.rules import Beyond, BeyondUsual, Climbing, Quality, RatingFalling, Rule
 from movie_stream.alerts.wording import body_of
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings

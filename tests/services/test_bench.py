@@ -86,7 +86,7 @@ def test_children_count_too() -> None:
     with Meter("busy", [sys.executable, "-c", BUSY], environment()) as busy:
         done = busy.wait(60)
     first, last = done.mark(FIRST), done.mark(LAST)
-    assert last.said == {"events": 7}
+    assert last.values == {"events": 7}
     assert 0 < last.cpu_s - first.cpu_s <= done.cpu_s
     assert first.at_s < last.at_s <= done.ended_s
     assert done.peak_rss_bytes > 0
@@ -295,13 +295,13 @@ clock = Clock()
 install(clock)
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from bench.stream import Stream, all_records
-from movie_stream.kafka.batches.unpack import Fetched, take_runs
+from movie_stream.kafka.batches.unpack import FetchedBatch, take_runs
 from movie_stream.events.layout import Layouts
 batch = DefaultRecordBatchBuilder(2, 0, False, -1, -1, 0, 1 << 24)
 for offset, (key, value) in enumerate(zip(*all_records(Stream(20_000)))):
     batch.append(offset, 0, key, value, [])
 began = thread_time()
-take_runs(deque([Fetched(memoryview(bytes(batch.build())), 0, 0, "here", 2, 20_000, set())]), Layouts())
+take_runs(deque([FetchedBatch(memoryview(bytes(batch.build())), 0, 0, "here", 2, 20_000, set())]), Layouts())
 print(json.dumps({"whole": thread_time() - began, **clock.seconds}))
 """
 

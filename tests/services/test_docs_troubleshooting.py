@@ -25,15 +25,15 @@ from movie_stream.alerts.kinds import KINDS
 from movie_stream.alerts.sending import AppriseMissing
 from movie_stream.alerts.store import AlertsOfAnotherVersion
 from movie_stream.commands.demo.children import PageFailed
-from movie_stream.commands.doctor.feed_client import FeedSilent, FeedStrange
+from movie_stream.commands.doctor.feed_client import FeedSilent, NotAFeed
 from movie_stream.commands.export.by_range import AllGone
 from movie_stream.commands.serve import WebMissing
 from movie_stream.errors import MovieStreamError
 from movie_stream.export.arrow import ExtraMissing
-from movie_stream.export.bookkeeping import FolderOfAnother, NotesSpoilt
-from movie_stream.export.columns import ValueOdd
+from movie_stream.export.bookkeeping import FolderOfAnother, NotesDamaged
+from movie_stream.export.columns import UnsupportedValue
 from movie_stream.export.delta_mirror import TableBusy
-from movie_stream.export.delta_place import TableDiffers, TableSpoilt
+from movie_stream.export.delta_path import TableDamaged, TableDiffers
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.new_file import ExportFailed
 from movie_stream.kafka.batches.inflate import BatchDamaged, BatchTooLarge
@@ -43,8 +43,8 @@ from movie_stream.mongo.read import QueryTooSlow
 from movie_stream.mongo.runs import RunUnreadable
 from movie_stream.mongo.schema import NameTaken
 from movie_stream.mongo.sharding import NotSharded, ShardedByAnotherKey
-from movie_stream.mongo.users import WORKER, AnyoneMayEnter, UserTaken
-from movie_stream.mongo.workers import DatabaseShared, Standing, WorkerSeen
+from movie_stream.mongo.users import WORKER, AuthenticationDisabled, UserTaken
+from movie_stream.mongo.workers import DatabaseShared, WorkerReport, WorkerStatus
 from movie_stream.odata.refusals import bad
 from movie_stream.replay.files.parquet_file import ParquetMissing
 from movie_stream.replay.lateness import Late, LateViews
@@ -112,7 +112,7 @@ def _said() -> Iterator[MovieStreamError]:
     yield bad("$top", "a whole number", "ten")
     feed = "http://127.0.0.1:8080/odata/"
     yield FeedSilent(url=feed, cause="[Errno 111] Connection refused")
-    yield FeedStrange(f"{feed} answers 404: Not Found; see the log of movie-stream serve")
+    yield NotAFeed(f"{feed} answers 404: Not Found; see the log of movie-stream serve")
     yield RulesRefused(
         path="alerts.toml", mistakes=[Mistake(3, f"rule 1, kind: expected one of {', '.join(KINDS)}, got 'odd'")]
     )
@@ -125,7 +125,7 @@ def _said() -> Iterator[MovieStreamError]:
 def _of_kafka() -> Iterator[MovieStreamError]:
     yield errors.BrokerUnreachable(servers="localhost:9092", cause="no connection: Connection refused")
     yield errors.TopicMissing(topic="movie-events", servers="localhost:9092")
-    yield errors.PartitionSilent(places="views, partition 1", leaderless=True)
+    yield errors.PartitionSilent(partitions="views, partition 1", leaderless=True)
     kafka = "kafka:9093"
     speaks = "it speaks TLS, and we do not"
     yield errors.BrokerClosed(address=kafka, cause=speaks, remedy="set KAFKA_SECURITY_PROTOCOL to SSL")
@@ -138,13 +138,13 @@ def _of_kafka() -> Iterator[MovieStreamError]:
     yield errors.ClockWrong(doing="writing to movie-partials", now="2026-11-29T15:00:00Z")
     cause = Exception("TopicAuthorizationFailedError")
     yield WriteRefused(topic="movie-events", servers="localhost:9092", cause=cause)
-    place = "movie-events, partition 0, offset 7"
+    location = "movie-events, partition 0, offset 7"
     yield BatchTooLarge(
         what=f"a record batch unpacks to more than MAX_BATCH_BYTES ({1 << 30:,})",
         remedy="if its producer is honest, raise MAX_BATCH_BYTES; else ",
-        place=place,
+        location=location,
     )
-    yield BatchDamaged(what="a record batch is damaged (its checksum is wrong)", place=place)
+    yield BatchDamaged(what="a record batch is damaged (its checksum is wrong)", location=location)
 
 
 def _of_mongodb() -> Iterator[MovieStreamError]:
@@ -155,7 +155,7 @@ def _of_mongodb() -> Iterator[MovieStreamError]:
     yield MongoFailed(uri=MONGODB, cause="code 73, Invalid namespace")
     yield errors.MongoDiskFull(uri=MONGODB, cause="No space left on device")
     yield unusable_uri("Unknown option: tsl")
-    yield AnyoneMayEnter(uri=MONGODB)
+    yield AuthenticationDisabled(uri=MONGODB)
     yield UserTaken(account=WORKER, user="movies", database="movies_db", roles="root on admin")
     yield NameTaken(name="top_movies_flat", expected="view", got="collection")
     yield NotSharded(uri=MONGODB, got="standalone mongod")
@@ -172,7 +172,7 @@ def _of_runs() -> Iterator[MovieStreamError]:
     yield TopicOfAnotherKind(variable="KAFKA_TOPIC", topic="movie-events", holds="what workers tell each other")
     yield WorkersRunning(group="a")
     now = datetime(2026, 11, 29, tzinfo=UTC)
-    other = WorkerSeen("x", "host", 1, "0.1.0", now, now, now - now, Standing("a", "running"))
+    other = WorkerReport("x", "host", 1, "0.1.0", now, now, now - now, WorkerStatus("a", "running"))
     yield DatabaseShared(database="movies_db", group="b", others=[other])
     yield DatabaseSetBack(database="movies_db", what="x")
     partials, log = "movie-partials", "a-publish-changelog"
@@ -210,12 +210,12 @@ def _of_files() -> Iterator[MovieStreamError]:
     yield ExportFailed(path="a.csv", cause=FULL)
     yield SheetFull(collection="movies_aggregates")
     yield FolderOfAnother(path="out/x", what="genre", expected="Drama", got=None)
-    yield NotesSpoilt(path="out/x/notes", line=3)
+    yield NotesDamaged(path="out/x/notes", line=3)
     yield AllGone(path="out", collection="movies_aggregates", database="movies_db", there="2024-10-31")
     yield TableDiffers(path="lake/hours", why="it is no Delta Lake table, and not empty")
-    yield TableSpoilt(path="lake/hours", file="part-1.parquet", cause="No such file or directory")
+    yield TableDamaged(path="lake/hours", file="part-1.parquet", cause="No such file or directory")
     yield TableBusy(path="lake/hours")
-    yield ValueOdd(id="hourly_x", field="total_views", kind="count", got="many")
+    yield UnsupportedValue(id="hourly_x", field="total_views", kind="count", got="many")
 
 
 def quoted_lines() -> list[str]:

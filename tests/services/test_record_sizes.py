@@ -25,7 +25,7 @@ from movie_stream.errors import BrokerRefused
 from movie_stream.events.chunk import REPLAY_OF
 from movie_stream.kafka.cluster import client, configs, topics
 from movie_stream.kafka.cluster.configs import LIMIT
-from movie_stream.kafka.cluster.topics import LEAST_BYTES, Topics
+from movie_stream.kafka.cluster.topics import MIN_RECORD_LIMIT_BYTES, Topics
 from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY, LargeRecords
 from movie_stream.settings import Settings
 from tests.support.kafka_server import KafkaServer
@@ -129,7 +129,7 @@ def test_init_brings_the_letters_topic_along_and_nothing_else(
     assert f"{LIMIT} of {names.partials} is 5,000, too little for a worker -> movie-stream init" in told
     assert f"of {names.events} 12,000,000: large dead letters may be cut off" in told
     with pytest.raises(BrokerRefused, match=rf"{LIMIT} of {names.partials} is 5,000\); set it to 65,536 or more"):
-        topics.insist_on_limits(names, limits(large))
+        topics.require_limits(names, limits(large))
     init(large)
     out = capsys.readouterr().out
     assert f"changed  topic       {names.dead_letters}\n" in out
@@ -138,7 +138,7 @@ def test_init_brings_the_letters_topic_along_and_nothing_else(
         **dict.fromkeys(names.all, 1_048_588),
         names.events: 12_000_000,
         names.dead_letters: 13_500_000,
-        names.partials: LEAST_BYTES,
+        names.partials: MIN_RECORD_LIMIT_BYTES,
     }
     init(large)
     assert "changed" not in capsys.readouterr().out

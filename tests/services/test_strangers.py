@@ -16,7 +16,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import GroupLoadInProgressError
 
 from movie_stream.commands.doctor.findings import Findings
-from movie_stream.commands.doctor.workers import look_at_workers
+from movie_stream.commands.doctor.workers import check_workers
 from movie_stream.embedded.process import GuardedProcess
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.group import consumer_group
@@ -213,14 +213,14 @@ def test_what_a_broker_says_of_a_group_to_whom_it_shares_out() -> None:
 
 async def test_where_nobody_is_in_the_group_it_has_no_members(settings: Settings) -> None:
     async with client.admin(settings) as admin:
-        assert await consumer_group.look_at(admin, settings.kafka_group) is None
+        assert await consumer_group.describe(admin, settings.kafka_group) is None
         assert await members_of(settings, admin) == []
         assert (await describe_group(settings, admin)).members == frozenset()
 
 
 async def doctor(settings: Settings) -> Findings:
     findings = Findings("workers")
-    await look_at_workers(settings, findings)
+    await check_workers(settings, findings)
     return findings
 
 

@@ -24,7 +24,7 @@ from movie_stream.aggregates.users import Users
 from movie_stream.columnar.columns import Ints
 from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.tables import checkpoint, table
-from movie_stream.tables.checkpoint import Chain, CheckpointId, Counted, Cursor, EntryRecord
+from movie_stream.tables.checkpoint import Chain, CheckpointId, CountedCheckpoint, Cursor, EntryRecord
 from movie_stream.tables.claim import claim_in
 from movie_stream.tables.table import Frozen, Table
 from tests.support import schedules
@@ -58,7 +58,7 @@ def entries_not_counted(patch: pytest.MonkeyPatch) -> None:
             super().__init__(run)
             self.held: dict[CheckpointId, list[int]] = {}
 
-        def read(self, value: bytes | None) -> Counted | None:
+        def read(self, value: bytes | None) -> CountedCheckpoint | None:
             if claim_in(value) is None:
                 record = checkpoint.decode(value)
                 held = self.held.setdefault(record.id, [])
@@ -76,7 +76,7 @@ def parent_not_checked(patch: pytest.MonkeyPatch) -> None:
     """A cursor counts whatever the checkpoint is that it goes on from."""
 
     class Orphaned(Chain):
-        def read(self, value: bytes | None) -> Counted | None:
+        def read(self, value: bytes | None) -> CountedCheckpoint | None:
             if claim_in(value) is None:
                 record = checkpoint.decode(value)
                 if isinstance(record, Cursor):
@@ -162,16 +162,16 @@ def labels_not_compared(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgotten_too_early(patch: pytest.MonkeyPatch) -> None:
-    original = Accumulator.forget
+    original = Accumulator.drop_expired
 
-    def forget(self: Accumulator) -> None:
+    def drop_expired(self: Accumulator) -> None:
         watermark_ms = self.watermark_ms
         if watermark_ms is not None:
             self.watermark_ms = watermark_ms + 2 * HOUR_MS
         original(self)
         self.watermark_ms = watermark_ms
 
-    patch.setattr(Accumulator, "forget", forget)
+    patch.setattr(Accumulator, "drop_expired", drop_expired)
 
 
 def late_by_chunk(patch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ from movie_stream.mongo.guard import GuardedDocument, Rev, compare
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Chain, Cursor, decode
-from movie_stream.tables.table import Overtaken
+from movie_stream.tables.table import WriterFenced
 from tests.support import reference
 from tests.support.memory_log import MemoryLog
 
@@ -146,7 +146,7 @@ class Process:
             error = life.exception()
             if isinstance(error, AttributeError | NameError | TypeError):
                 raise error  # no rule was broken: the program or a mutant is
-            if not isinstance(error, Dead | Overtaken):
+            if not isinstance(error, Dead | WriterFenced):
                 raise Wrong(f"{self.name}: {type(error).__name__}: {error}") from error
             self.world.note(self.name, f"ends: {error}")
         return False
@@ -252,7 +252,7 @@ class Process:
 def last_counted(changelog: MemoryLog) -> int:
     """The position of the last checkpoint that counts in a changelog as it is; 0 if there is none."""
     chain = Chain("run")
-    chain.begins_at(changelog.start)
+    chain.set_start(changelog.start)
     counted = [chain.read(value) for value in changelog.get(changelog.start, changelog.end)]
     return max((each.cursor.position for each in counted if each is not None), default=0)
 

@@ -133,7 +133,7 @@ def run(
             pipeline.restart(p)
         elif luck < 0.95:
             pipeline.send(p)
-            pipeline.accumulators[p].forget()
+            pipeline.accumulators[p].drop_expired()
         else:  # a zombie counts from the start again, somewhere, and sends what it has
             zombie = pipeline.new_accumulator(p)
             zombie.apply(pipeline.chunk(p, 0, rng.randint(0, pipeline.accumulators[p].position)))

@@ -164,7 +164,7 @@ def test_a_result_that_a_user_adds_becomes_a_table() -> None:
         },
     )
     [table] = tables_of(result)
-    assert (table.name, table.says, table.start, table.long) == (
+    assert (table.name, table.description, table.start, table.long) == (
         "hourly_genres",
         "a row for each hour and genre",
         "timestamp",

@@ -17,7 +17,7 @@ import pytest
 from movie_stream.columnar import allocator
 from movie_stream.dead_letters import copies
 from movie_stream.embedded import guard
-from movie_stream.web import changes, listening
+from movie_stream.web import changes, http_server
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def macos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("macos")
 def test_memory_is_given_back_by_glibc_alone() -> None:
-    allocator.give_back()
+    allocator.configure_malloc()
     allocator.trim()
 
 
 @pytest.mark.usefixtures("macos")
 def test_an_array_that_grows_is_copied() -> None:
-    room = allocator.Room((100_000,), np.dtype(np.int32))
+    room = allocator.GrowableArray((100_000,), np.dtype(np.int32))
     room.array[:] = np.arange(100_000)
     room.extend(300_000)
     assert len(room.array) == 300_000
@@ -50,7 +50,7 @@ def test_a_limit_of_open_files_that_cannot_be_raised_is_kept(monkeypatch: pytest
 
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", too_many)
-    assert listening._raise_descriptors() == 256
+    assert http_server._raise_descriptors() == 256
 
 
 @pytest.mark.usefixtures("macos")

@@ -132,16 +132,16 @@ def test_the_headers_of_a_letter_are_those_that_are_written_and_read() -> None:
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: str(result.collection))
 def test_every_field_of_a_result_has_a_meaning(result: Any) -> None:
     shape = Shape.of(result)
-    assert [name for name, field in result.fields.items() if not field.says.meaning] == []
-    assert [column.name for column in (*shape.fields, *shape.flat_row) if not column.says.meaning] == []
+    assert [name for name, field in result.fields.items() if not field.description.meaning] == []
+    assert [column.name for column in (*shape.fields, *shape.flat_row) if not column.description.meaning] == []
     for field in result.fields.values():
         entry = field.schema.get("items", {}).get("properties", {})
-        assert list(field.says.entry) == list(entry)
+        assert list(field.description.entry) == list(entry)
         nullable = "null" in field.schema["bsonType"]
-        assert nullable == ("null where" in field.says.meaning), field
+        assert nullable == ("null where" in field.description.meaning), field
     described = document_model(result).model_json_schema()["properties"]
     assert {name: described[name]["description"] for name in result.fields} == {
-        name: field.says.in_words for name, field in result.fields.items()
+        name: field.description.in_words for name, field in result.fields.items()
     }
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from movie_stream.alerts.keys import RulesRefused
 from movie_stream.alerts.rule_file import RuleFile, load
-from movie_stream.alerts.sending import apprise_knows, insist_on_libraries
+from movie_stream.alerts.sending import apprise_knows, require_libraries
 from movie_stream.commands.alerts.in_words import rule_in_words
 from movie_stream.masking import masked, printable
 from movie_stream.settings import Settings
@@ -32,7 +32,7 @@ def check(settings: Settings, path: Path | None) -> int:
         mend = f"{many} mistakes; mend them" if many > 1 else "1 mistake; mend it"
         sys.stderr.write(f"error: {printable(refused.path)}: {mend} before a worker starts\n")
         return RulesRefused.exit_code
-    insist_on_libraries(file.receivers)
+    require_libraries(file.receivers)
     tables = [_table(file)] if file.rules else []
     Console(width=80, highlight=False).print(*tables, _receivers(file), sep="\n")
     return 0

@@ -37,8 +37,8 @@ def reached_in_words(reached: Progress) -> list[str]:
     lines += _refusals(reached)
     if reached.holder is None:
         lines.append("No worker evaluates now.")
-    elif reached.waits_for is not None and reached.waits_since is not None:
-        lines.append(f"Held up since {reached.waits_since:%Y-%m-%d %H:%M} UTC: {reached.waits_for}.")
+    elif reached.blocked_on is not None and reached.blocked_since is not None:
+        lines.append(f"Held up since {reached.blocked_since:%Y-%m-%d %H:%M} UTC: {reached.blocked_on}.")
     return lines
 
 

@@ -20,7 +20,7 @@ from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.commands.show.table import printed
 from movie_stream.commands.show.text import as_csv, as_json
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import A_MOMENT_OR_AGE, parse_moment_or_age
+from movie_stream.events.timestamps import TIME_OR_AGE, parse_time_or_age
 from movie_stream.mongo.alerts import FIELDS, STATES, AlertQuery, alerts_page, progress
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
@@ -88,9 +88,9 @@ def time_of(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return parse_moment_or_age(text, datetime.now(UTC)).astimezone(UTC)
+        return parse_time_or_age(text, datetime.now(UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise UsageError(argument=option, expected=A_MOMENT_OR_AGE, got=text) from error
+        raise UsageError(argument=option, expected=TIME_OR_AGE, got=text) from error
 
 
 def row_of(alert: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from movie_stream.alerts.outbox import Message
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.rules import Rule
-from movie_stream.alerts.sending import NotSent, Origin, Sender, insist_on_libraries
+from movie_stream.alerts.sending import NotSent, Origin, Sender, require_libraries
 from movie_stream.alerts.wording import body_of
 from movie_stream.commands.alerts.in_words import rule_in_words
 from movie_stream.commands.alerts.list import TIME, row_of, time_of
@@ -26,7 +26,7 @@ from movie_stream.commands.show import table as show_table
 from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.commands.show.table import printed
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
@@ -102,7 +102,9 @@ async def _try(
             then = min(end, evaluation.until_ms + _WINDOWS_AT_ONCE * rule.window_ms)
             figures = await reader.figures(rule, evaluation.until_ms, then)
             streaks += evaluation.advance(figures.by_subject, then, first, figures.others)
-    return _Tried(datetime_of(begin), datetime_of(end), [body_of(rule, of) for of in (*streaks, *evaluation.lasting())])
+    return _Tried(
+        datetime_of(begin), datetime_of(end), [body_of(rule, of) for of in (*streaks, *evaluation.open_streaks())]
+    )
 
 
 def _answer(rule: Rule, tried: _Tried) -> Answer:
@@ -132,7 +134,7 @@ def _between(since: datetime, until: datetime) -> str:
 
 async def _deliver(rules: RuleFile, rule: Rule, origin: Origin) -> int:
     """Sends one message, marked as a test, to each receiver of the rule."""
-    insist_on_libraries(rules.receivers)
+    require_libraries(rules.receivers)
     now = datetime.now(UTC)
     at = timestamp_ms_of(now) // rule.window_ms * rule.window_ms
     body = body_of(rule, Streak("test", at, rule.in_a_row, 0.0, at, 0.0, 0.0))

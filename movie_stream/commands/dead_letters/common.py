@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from movie_stream.dead_letters.letters import Extent, LetterFilter, Letters, Scope
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import parse_moment
+from movie_stream.events.timestamps import parse_time
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.topics import Topology
 from movie_stream.mongo import runs
@@ -46,7 +46,7 @@ def _bound(option: str, text: str | None) -> int | datetime | None:
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     try:
-        return parse_moment(text)
+        return parse_time(text)
     except ValueError as error:
         raise UsageError(
             argument=option, expected="an offset such as 120, or a time such as 2024-10-31T14:30 (UTC)", got=text
@@ -123,6 +123,6 @@ def footnotes(letters: Letters, topic: str, all_runs: bool) -> list[str]:
         notes.append(f"{letters.elsewhere:,} letters of other runs were skipped; see --all-runs.")
     elif letters.elsewhere:
         notes.append(f"{letters.elsewhere:,} letters of another topic of this name were skipped.")
-    if letters.strange:
-        notes.append(f"{letters.strange:,} records of {topic} are no letters of a worker.")
+    if letters.foreign:
+        notes.append(f"{letters.foreign:,} records of {topic} are no letters of a worker.")
     return notes

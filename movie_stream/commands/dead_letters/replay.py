@@ -17,7 +17,17 @@ from rich.text import Text
 from movie_stream.aggregates.refused import replay_header
 from movie_stream.commands.dead_letters.common import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.console import logs
-from movie_stream.dead_letters.copies import GONE, LATE, SILENT_S, TOO_LARGE, Change, Copy, Judge, changes_of, rewritten
+from movie_stream.dead_letters.copies import (
+    GONE,
+    LATE,
+    SILENT_S,
+    TOO_LARGE,
+    Change,
+    Copy,
+    CopyChecker,
+    changes_of,
+    rewritten,
+)
 from movie_stream.dead_letters.letters import Letter, LetterFilter
 from movie_stream.dead_letters.originals import completed
 from movie_stream.errors import RunMismatch, UsageError
@@ -76,7 +86,7 @@ async def _replay(
             Console(highlight=False, soft_wrap=True).print(Text(note, "dim"))
 
 
-async def _judge(settings: Settings, found: Opened, misplaced: bool) -> Judge:
+async def _judge(settings: Settings, found: Opened, misplaced: bool) -> CopyChecker:
     """A judge by the rules of the current run. Raises RunMismatch, and UsageError before the first run."""
     if found.run is None:
         raise UsageError(argument="replay", expected="a run, which the first worker begins: movie-stream worker")
@@ -84,7 +94,7 @@ async def _judge(settings: Settings, found: Opened, misplaced: bool) -> Judge:
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     partitions = found.topology.partitions[settings.kafka_topic]
     watermarks_ms = await watermarks(settings, found.reader, partitions, found.run.number)
-    return Judge(rules_of(settings), partitions, watermarks_ms, misplaced)
+    return CopyChecker(rules_of(settings), partitions, watermarks_ms, misplaced)
 
 
 class _Replay:
@@ -95,7 +105,7 @@ class _Replay:
         settings: Settings,
         producer: AIOKafkaProducer,
         topic_identity: str,
-        judge: Judge,
+        judge: CopyChecker,
         through: str | None,
         dry_run: bool,
     ) -> None:

@@ -22,7 +22,7 @@ from movie_stream.commands.demo import browser
 from movie_stream.commands.demo.children import CommandProcess, PageProcess, WorkerProcess
 from movie_stream.commands.demo.live import Screen, results, screen
 from movie_stream.commands.demo.state import DemoState
-from movie_stream.commands.demo.together import first_of
+from movie_stream.commands.demo.together import run_until_first
 from movie_stream.commands.demo.watch import watching
 from movie_stream.commands.refused_rows import RefusedRows
 from movie_stream.commands.signals import cancelled_by
@@ -36,11 +36,11 @@ from movie_stream.mongo.client import address_of, opened
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.sample import SAMPLE_VIEWS, sample
 from movie_stream.replay.send import ReplayProgress, replay
-from movie_stream.replay.send_made_up import send_made_up
+from movie_stream.replay.send_synthetic import send_synthetic
 from movie_stream.replay.source import ViewsSource
 from movie_stream.replay.synthetic.generate import END, SPAN
-from movie_stream.replay.synthetic.made_up import MadeUp
-from movie_stream.runs.progress import records_held, wait_until_counted
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews
+from movie_stream.runs.progress import record_count, wait_until_counted
 from movie_stream.settings import Settings
 
 COUNT: Final = 100_000
@@ -125,7 +125,7 @@ class _Demo:
         cancelled_by(signal.SIGINT, signal.SIGTERM)
         try:
             with screen(console) as shown:
-                await first_of(self._all(once=once), self._refresh(shown))
+                await run_until_first(self._all(once=once), self._refresh(shown))
                 shown.show(self._run)  # changes since the last refresh
         except asyncio.CancelledError:
             self._run.phase = "ended"
@@ -148,7 +148,7 @@ class _Demo:
         deaths: list[Coroutine[Any, Any, Any]] = [self._embedded.fail()] if self._embedded else []
         if not once:
             deaths += self._serving(settings)
-        await first_of(self._counting(settings, once=once), *deaths, self._worker.fail())
+        await run_until_first(self._counting(settings, once=once), *deaths, self._worker.fail())
 
     def _serving(self, settings: Settings) -> list[Coroutine[Any, Any, Any]]:
         """Starts the page; returns coroutines that end only when it fails."""
@@ -175,7 +175,7 @@ class _Demo:
     async def _topics(self, settings: Settings) -> None:
         await topics.ensure(settings)
         if self._embedded is None and self._source.file is None:
-            await _insist_on_an_empty_topic(settings)
+            await _require_empty_topic(settings)
 
     async def _collections(self, settings: Settings) -> None:
         async with opened(settings) as db:
@@ -213,7 +213,7 @@ class _Demo:
                 if not once:
                     await asyncio.Event().wait()
 
-            await first_of(count(), look_on())
+            await run_until_first(count(), look_on())
 
     async def _send(self, settings: Settings) -> None:
         """Sends the file, or the sample and made-up views of the days after it."""
@@ -228,8 +228,8 @@ class _Demo:
             self._arrived((await replay(settings, ViewsSource(sample()))).sent)
         made_up = source.count - run.sent
         if made_up:
-            views = MadeUp(count=made_up, seed=_SEED, end=END + SPAN)
-            await send_made_up(settings, views, source.rate, self._arrived)
+            views = SyntheticViews(count=made_up, seed=_SEED, end=END + SPAN)
+            await send_synthetic(settings, views, source.rate, self._arrived)
 
     def _arrived(self, events: int) -> None:
         self._run.sent += events
@@ -264,9 +264,9 @@ class _Demo:
             child.stop()
 
 
-async def _insist_on_an_empty_topic(settings: Settings) -> None:
+async def _require_empty_topic(settings: Settings) -> None:
     """Raises UsageError unless the topic is empty: made-up views do not belong among real ones."""
-    held = await records_held(settings, settings.kafka_topic)
+    held = await record_count(settings, settings.kafka_topic)
     if held:
         raise UsageError(
             argument="demo",

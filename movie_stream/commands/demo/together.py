@@ -11,7 +11,7 @@ _CAUSE_WITHIN_S: Final = 0.5
 """After a failure, the process whose end is the cause is detected within this time."""
 
 
-async def first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:
+async def run_until_first(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:
     """Runs the work. The others end only by failing, which is then the cause of other failures."""
     tasks = [asyncio.create_task(coroutine) for coroutine in (*others, work)]
     try:

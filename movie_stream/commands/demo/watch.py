@@ -17,7 +17,7 @@ from movie_stream.kafka.cluster.topics import Topics, describe
 from movie_stream.mongo import read, runs
 from movie_stream.mongo.client import Database, explain, opened
 from movie_stream.mongo.documents import CategoryStats, HourlyMetrics, MoviesAggregates, TopMovies
-from movie_stream.runs.progress import Tables, span
+from movie_stream.runs.progress import TableProgress, span
 from movie_stream.settings import Settings
 
 _WINDOWS: Final = 50
@@ -59,7 +59,7 @@ class Watch:
         """Counts from now on. Raises the errors of `look`, and TopicMissing."""
         self._partitions = (await describe(self._settings)).partitions
         events = self._topics.events
-        self._tables = Tables(self._settings, self._reader, events, self._partitions[events])
+        self._tables = TableProgress(self._settings, self._reader, events, self._partitions[events])
         self._views, self._letters = await read.total_views(self._db), await self._dead_letters()
 
     async def look(self) -> Snapshot:

@@ -16,7 +16,7 @@ APART: Final = timedelta(minutes=1)
 """A larger difference is reported: by default a broker refuses a record one hour ahead of its clock."""
 
 
-async def look_at_brokers_clock(settings: Settings, findings: Findings, admin: AIOKafkaAdminClient) -> None:
+async def check_brokers_clock(settings: Settings, findings: Findings, admin: AIOKafkaAdminClient) -> None:
     """Checks the broker's clock, if the broker reports it."""
     findings.check = "broker's clock"
     with client.explained(settings, "looking up the broker's time"):
@@ -28,7 +28,7 @@ async def look_at_brokers_clock(settings: Settings, findings: Findings, admin: A
         compare(findings, "the broker", reported, asked)
 
 
-async def look_at_mongodbs_clock(findings: Findings, db: Database) -> None:
+async def check_mongodbs_clock(findings: Findings, db: Database) -> None:
     """Checks MongoDB's clock."""
     findings.check = "MongoDB's clock"
     asked = datetime.now(UTC)

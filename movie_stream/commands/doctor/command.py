@@ -15,26 +15,26 @@ from rich.table import Table
 from rich.text import Text
 
 from movie_stream import __version__
-from movie_stream.commands.doctor.alerts import look_at_alerts
-from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
-from movie_stream.commands.doctor.feed import look_at_feed
+from movie_stream.commands.doctor.alerts import check_alerts
+from movie_stream.commands.doctor.clocks import check_brokers_clock, check_mongodbs_clock
+from movie_stream.commands.doctor.feed import check_feed
 from movie_stream.commands.doctor.findings import Findings, Row
-from movie_stream.commands.doctor.installation import look_at_installation
-from movie_stream.commands.doctor.metrics import look_at_metrics
-from movie_stream.commands.doctor.reader import look_at_reader
-from movie_stream.commands.doctor.stores import look_at_replication, look_at_shard_keys
-from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
+from movie_stream.commands.doctor.installation import check_installation
+from movie_stream.commands.doctor.metrics import check_metrics
+from movie_stream.commands.doctor.reader import check_reader
+from movie_stream.commands.doctor.stores import check_replication, check_shard_keys
+from movie_stream.commands.doctor.workers import check_claims, check_workers
 from movie_stream.console import logs
 from movie_stream.errors import PartitionSilent
 from movie_stream.kafka.cluster import client, configs, permissions, topics
 from movie_stream.kafka.cluster.access import access_in_words, user_of
-from movie_stream.kafka.offsets import first_of
+from movie_stream.kafka.offsets import shortened_list
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema, sharding
 from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
 from movie_stream.mongo.users import BI, READER
-from movie_stream.runs.fingerprint import differences, not_counted
-from movie_stream.runs.set_back import insist_on_one_time
+from movie_stream.runs.fingerprint import differences, uncounted_results
+from movie_stream.runs.set_back import require_same_time
 from movie_stream.settings import Settings
 
 SCRATCH: Final = "_doctor"
@@ -46,7 +46,7 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
     logs.leave_to_us()
-    return _reported([*look_at_installation(settings), *asyncio.run(_services(settings))], as_json)
+    return _reported([*check_installation(settings), *asyncio.run(_services(settings))], as_json)
 
 
 def doctor_of_feed(settings: Settings, *, url: str | None, as_json: bool = False) -> int:
@@ -54,7 +54,7 @@ def doctor_of_feed(settings: Settings, *, url: str | None, as_json: bool = False
 
     Raises UsageError for an invalid address.
     """
-    return _reported(asyncio.run(look_at_feed(settings, url)), as_json)
+    return _reported(asyncio.run(check_feed(settings, url)), as_json)
 
 
 def _reported(rows: list[Row], as_json: bool) -> int:
@@ -113,18 +113,18 @@ async def _services(settings: Settings) -> list[Row]:
         run, alone, counting = Findings("run"), Findings("ownership"), Findings("workers")
         found = await asyncio.gather(
             run.of(_run(settings, run)),
-            alone.of(look_at_claims(settings, alone)),
-            counting.of(look_at_workers(settings, counting)),
+            alone.of(check_claims(settings, alone)),
+            counting.of(check_workers(settings, counting)),
         )
         rows += [row for side in found for row in side]
     if mongodb.rows[0].state == "ok":
         for account in (READER, BI):
             reader = Findings(account.name)
-            rows += await reader.of(look_at_reader(settings, reader, account))
+            rows += await reader.of(check_reader(settings, reader, account))
         alerts = Findings("alerts")
-        rows += await alerts.of(look_at_alerts(settings, alerts))
+        rows += await alerts.of(check_alerts(settings, alerts))
     metrics = Findings("metrics")
-    rows += await metrics.of(look_at_metrics(settings, metrics))
+    rows += await metrics.of(check_metrics(settings, metrics))
     return rows
 
 
@@ -140,29 +140,29 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
             there = await topics.partition_counts(admin, names.all)
             missing = [name for name in names.all if name not in there]
             if missing:
-                await permissions.insist(settings, admin, names.needs)
+                await permissions.require_permissions(settings, admin, names.needs)
                 findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
                 return
             limits = await configs.limits(admin, names.all)
             _topics(settings, findings, there)
             if leaderless := await topics.leaderless(admin, names.all):
-                findings.add("fail", str(PartitionSilent(places=first_of(leaderless), leaderless=True)))
+                findings.add("fail", str(PartitionSilent(partitions=shortened_list(leaderless), leaderless=True)))
             _record_sizes(findings, names, limits)
-            await look_at_retention(findings, admin, names)
-            await look_at_replication(findings, admin, names, len(cluster["brokers"]))
+            await check_retention(findings, admin, names)
+            await check_replication(findings, admin, names, len(cluster["brokers"]))
         with client.explained(settings, "looking up permissions"):
             await _permissions(settings, findings, admin, names)
-        await look_at_brokers_clock(settings, findings, admin)
+        await check_brokers_clock(settings, findings, admin)
 
 
-async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
+async def check_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
     """Checks the broker's retention of records."""
     findings.check = "retention"
     policies = {name: await configs.configs_of(admin, name) for name in (names.events, *names.deleted)}
     compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
     forgetful = {
         setting: [name for name in names.deleted if int(policies[name].get(setting, "-1")) >= 0]
-        for setting in topics.FORGETTING
+        for setting in topics.RETENTION_CONFIGS
     }
     if names.events in compacted:
         findings.add(
@@ -176,7 +176,7 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
             f"compacted, which takes no record of ours: {', '.join(internal)}",
             "set their cleanup.policy to delete",
         )
-    for setting, when in zip(topics.FORGETTING, ("after a time", "where there are many"), strict=True):
+    for setting, when in zip(topics.RETENTION_CONFIGS, ("after a time", "where there are many"), strict=True):
         if forgetful[setting]:
             findings.add(
                 "warn",
@@ -192,9 +192,9 @@ async def _permissions(
     settings: Settings, findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics
 ) -> None:
     findings.check = "Kafka ACLs"
-    lacking = await permissions.lacking(admin, names.needs)
-    lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
-    growing = await permissions.lacking(admin, {topic: ["Delete"] for topic in names.deleted})
+    lacking = await permissions.missing(admin, names.needs)
+    lacking += await permissions.missing_on_group(admin, settings.kafka_group)
+    growing = await permissions.missing(admin, {topic: ["Delete"] for topic in names.deleted})
     user, remedy = user_of(settings), "have them set as docs/how-to/security.md lists them"
     if lacking:
         findings.add("fail", f"a worker of the Kafka user {user} lacks: {', '.join(lacking)}", remedy)
@@ -205,7 +205,7 @@ async def _permissions(
 
 
 def _topics(settings: Settings, findings: Findings, there: Mapping[str, int]) -> None:
-    if wrong := topics.disagreements(topics.Topics.of(settings), there):
+    if wrong := topics.too_few_partitions(topics.Topics.of(settings), there):
         remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
         findings.add("fail", "; ".join(wrong), remedy)
     else:
@@ -219,7 +219,7 @@ def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str,
     for topic, size in topics.wanted_limits(names, limits).items():
         found = limits[topic] or 0
         what, remedy = f"{configs.LIMIT} of {topic} is {found:,}", f"movie-stream init, or set it to {size}"
-        if topic == names.dead_letters and found >= topics.LEAST_BYTES:
+        if topic == names.dead_letters and found >= topics.MIN_RECORD_LIMIT_BYTES:
             findings.add("warn", f"{what}, of {names.events} {event:,}: large dead letters may be cut off", remedy)
         else:
             findings.add("fail", f"{what}, too little for a worker", remedy)
@@ -241,19 +241,19 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
         kind = f"replica set {hello['setName']}" if "setName" in hello else sharding.kind_of(hello)
         who = f"as {', '.join(users)}" if users else "without a login"
         findings.add("ok", f"{address_of(db)}: version {build['version']}, {kind}, {who}")
-        await look_at_mongodbs_clock(findings, db)
+        await check_mongodbs_clock(findings, db)
         findings.check = "write to MongoDB"
         await _write(db)
         findings.add("ok", f"{db.name}: a document written, acknowledged by a majority, and deleted")
         findings.check = "collections"
-        if lacking := await schema.lacking(db):
+        if lacking := await schema.missing(db):
             findings.add(
                 "fail", f"missing, or different from what is expected: {', '.join(lacking)}", "movie-stream init"
             )
         else:
             findings.add("ok", "all exist, with validators, indexes and views")
         if sharding.kind_of(hello) == sharding.CLUSTER:
-            await look_at_shard_keys(findings, db)
+            await check_shard_keys(findings, db)
 
 
 async def _write(db: Database) -> None:
@@ -271,12 +271,12 @@ async def _run(settings: Settings, findings: Findings) -> None:
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
         if run is not None and not differences(settings, topology, run):
-            await insist_on_one_time(settings, db, topology, run, all_known_within_s=1)
+            await require_same_time(settings, db, topology, run, all_known_within_s=1)
     if run is None:
         findings.add("ok", "none yet; the first worker begins it")
     elif changed := differences(settings, topology, run):
         findings.add("fail", f"run {run.number} counts otherwise: {changed}", "undo that, or: movie-stream rebuild")
-    elif lacking := not_counted(run):
+    elif lacking := uncounted_results(run):
         what = f"run {run.number} was begun before there was {lacking}, and does not count it"
         findings.add("warn", what, "count all of the topic afresh with: movie-stream rebuild")
     else:

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from movie_stream.commands.doctor.feed_client import Answer, FeedClient, FeedStrange, client_for
+from movie_stream.commands.doctor.feed_client import Answer, FeedClient, NotAFeed, client_for
 from movie_stream.commands.doctor.findings import Findings, Row
-from movie_stream.events.moment import parse_moment
+from movie_stream.events.timestamps import parse_time
 from movie_stream.odata.csdl import EDM
 from movie_stream.odata.model import KEY, all_sets
 from movie_stream.settings import Settings
@@ -20,7 +20,7 @@ _ALL_WITHIN_S: Final = 120.0
 _PAGE: Final = {"Prefer": "odata.maxpagesize=2"}
 
 
-async def look_at_feed(settings: Settings, url: str | None) -> list[Row]:
+async def check_feed(settings: Settings, url: str | None) -> list[Row]:
     """Runs all checks on the feed. Raises UsageError for an invalid address."""
     client = client_for(settings, url)
     findings = Findings("address")
@@ -58,7 +58,7 @@ def _token(client: FeedClient, findings: Findings, anonymous: Answer) -> bool:
         findings.add("ok", "none is needed: anyone who reaches this address may read")
         return True
     if anonymous.status != 401:
-        raise FeedStrange(f"{client.base} answers {anonymous.status}: {anonymous.said()}; set --url to the feed")
+        raise NotAFeed(f"{client.base} answers {anonymous.status}: {anonymous.error_text()}; set --url to the feed")
     if client.token is None:
         findings.add("fail", "the feed asks for a token", "set API_TOKEN (or API_TOKEN_FILE) to that of the server")
         return False
@@ -91,12 +91,12 @@ def _sets(client: FeedClient, findings: Findings) -> list[str]:
 
 
 def _served(client: FeedClient, answer: Answer) -> tuple[list[str], str]:
-    """The names and the context of a service document. Raises FeedStrange for any other answer."""
+    """The names and the context of a service document. Raises NotAFeed for any other answer."""
     document = answer.json()
     try:
         return [str(one["name"]) for one in document["value"]], str(document["@odata.context"])
     except (KeyError, TypeError) as error:
-        raise FeedStrange(f"{client.base} is no service document of OData; set --url to the feed") from error
+        raise NotAFeed(f"{client.base} is no service document of OData; set --url to the feed") from error
 
 
 def _metadata(client: FeedClient, findings: Findings, names: list[str]) -> ElementTree.Element:
@@ -104,7 +104,7 @@ def _metadata(client: FeedClient, findings: Findings, names: list[str]) -> Eleme
     try:
         root = ElementTree.fromstring(answer.body)
     except ElementTree.ParseError as error:
-        raise FeedStrange(f"{answer.url} is not XML: {error}; check whether a proxy changes it") from error
+        raise NotAFeed(f"{answer.url} is not XML: {error}; check whether a proxy changes it") from error
     there = {one.get("Name") for one in root.iter(f"{{{EDM}}}EntitySet")}
     if missing := [name for name in names if name not in there]:
         findings.add("fail", f"without {', '.join(missing)}", "restart movie-stream serve")
@@ -121,7 +121,7 @@ def _two_pages(client: FeedClient, name: str) -> bool:
     if link is not None:
         following = _rows(client.follow(str(link), _PAGE).json(), name)
         if {row[KEY] for row in following} & {row[KEY] for row in rows}:
-            raise FeedStrange(f"the second page of {name} repeats the first; check whether a proxy caches answers")
+            raise NotAFeed(f"the second page of {name} repeats the first; check whether a proxy caches answers")
     return bool(rows)
 
 
@@ -155,15 +155,15 @@ def _asker(client: FeedClient, name: str, column: str) -> Callable[..., list[str
 
 def _time(text: str) -> datetime:
     try:
-        return parse_moment(text)
+        return parse_time(text)
     except ValueError as error:
-        raise FeedStrange(f"{text[:80]!r} is not a time of OData; check whether a proxy changes answers") from error
+        raise NotAFeed(f"{text[:80]!r} is not a time of OData; check whether a proxy changes answers") from error
 
 
 def _rows(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
     rows = answer.get("value")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise FeedStrange(f"{name} is not a list of entities; set --url to the feed of movie-stream serve")
+        raise NotAFeed(f"{name} is not a list of entities; set --url to the feed of movie-stream serve")
     return rows
 
 

@@ -43,12 +43,12 @@ its address with --url
         )
 
 
-class FeedStrange(MovieStreamError):
+class NotAFeed(MovieStreamError):
     """The server at the feed's address is no OData feed, or redirects elsewhere.
 
     What to do: name the address of the feed, which ends in `/odata/`; a proxy has to pass it on unchanged.
 
-    >>> print(FeedStrange(
+    >>> print(NotAFeed(
     ...     "http://localhost:8080/odata/ leads on to http://localhost:9000/; name that address with --url"
     ... ))
     http://localhost:8080/odata/ leads on to http://localhost:9000/; name that address with --url
@@ -67,9 +67,9 @@ class Answer:
     took_s: float
 
     def json(self) -> dict[str, Any]:
-        """The body. Raises FeedStrange if it is an error or not a JSON object."""
+        """The body. Raises NotAFeed if it is an error or not a JSON object."""
         if self.status != 200:
-            raise FeedStrange(f"{self.url} answers {self.status}: {self.said()}; see the log of movie-stream serve")
+            raise NotAFeed(f"{self.url} answers {self.status}: {self.error_text()}; see the log of movie-stream serve")
         try:
             found = json.loads(self.body)
         except ValueError as error:
@@ -78,15 +78,15 @@ class Answer:
             raise self._no_feed()
         return found
 
-    def said(self) -> str:
+    def error_text(self) -> str:
         """The message of an error."""
         try:
             return str(json.loads(self.body)["error"]["message"])
         except (ValueError, KeyError, TypeError):
             return self.body[:80].decode("utf-8", "replace") or "nothing"
 
-    def _no_feed(self) -> FeedStrange:
-        return FeedStrange(f"{self.url} answers with no JSON of OData; set --url to the feed of movie-stream serve")
+    def _no_feed(self) -> NotAFeed:
+        return NotAFeed(f"{self.url} answers with no JSON of OData; set --url to the feed of movie-stream serve")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -115,15 +115,15 @@ class FeedClient:
     ) -> Answer:
         """The answer at a path below the feed; `options` are system query options without their dollar.
 
-        Raises FeedSilent and FeedStrange.
+        Raises FeedSilent and NotAFeed.
         """
         query = "&".join(f"${name}={quote(text, safe='')}" for name, text in options.items())
         return self.follow(self.base + path + ("?" + query if query else ""), headers, anonymous=anonymous)
 
     def follow(self, url: str, headers: Mapping[str, str] | None = None, *, anonymous: bool = False) -> Answer:
-        """The answer at an address that the feed has linked to. Raises FeedSilent and FeedStrange."""
+        """The answer at an address that the feed has linked to. Raises FeedSilent and NotAFeed."""
         if not url.startswith(self.base):
-            raise FeedStrange(
+            raise NotAFeed(
                 f"the feed's links lead to {url[:100]}, and not below {self.base}; "
                 "let the proxy in front of it forward Host, and X-Forwarded-Proto: https"
             )
@@ -137,7 +137,7 @@ class FeedClient:
         self.took_s.append(took_s)
         challenges = ", ".join(got.get_all("WWW-Authenticate") or [])
         if status in (301, 302, 303, 307, 308):
-            raise FeedStrange(f"{url} leads on to {got.get('Location', '')[:200]}; set that address with --url")
+            raise NotAFeed(f"{url} leads on to {got.get('Location', '')[:200]}; set that address with --url")
         return Answer(url, status, dict(got.items()), challenges, body, took_s)
 
     def _asked(self, request: urllib.request.Request) -> tuple[int, Message, bytes]:
@@ -157,13 +157,13 @@ class FeedClient:
         match cause:
             case ssl.SSLCertVerificationError():
                 why = f"the certificate of {self.base} is not trusted: {cause.verify_message}"
-                return FeedStrange(f"{why}; set SSL_CERT_FILE to the certificate of the authority that signed it")
+                return NotAFeed(f"{why}; set SSL_CERT_FILE to the certificate of the authority that signed it")
             case ssl.SSLError():
                 why = f"{self.base} does not speak TLS with us: {cause.reason or cause}"
                 plain = (
                     "movie-stream serve itself speaks http, without TLS: use --url http://... or the proxy's address"
                 )
-                return FeedStrange(f"{why}; {plain}")
+                return NotAFeed(f"{why}; {plain}")
             case _:
                 return FeedSilent(url=self.base, cause=cause or type(cause).__name__)
 

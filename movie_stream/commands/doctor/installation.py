@@ -18,7 +18,7 @@ from movie_stream.settings import Settings, variable_of
 OLDEST_PYTHON: Final = (3, 11)
 
 
-def look_at_installation(settings: Settings) -> list[Row]:
+def check_installation(settings: Settings) -> list[Row]:
     """Checks what is installed, and whether anything that these settings need is missing."""
     return [
         _python(),

@@ -16,7 +16,7 @@ _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _MOST_BYTES: Final = 4 << 20
 
 
-async def look_at_metrics(settings: Settings, findings: Findings) -> None:
+async def check_metrics(settings: Settings, findings: Findings) -> None:
     """Checks METRICS_PORT; without findings if it is not set."""
     port = settings.metrics_port
     if port is None:

@@ -11,19 +11,19 @@ from pymongo.errors import OperationFailure
 from movie_stream.commands.doctor.findings import Findings
 from movie_stream.errors import MongoForbids, MongoRefused
 from movie_stream.mongo.client import explain, opened
-from movie_stream.mongo.users import Account, in_words, lets_anyone_in, may_write, uri_as
+from movie_stream.mongo.users import Account, allows_anonymous_access, in_words, may_write, uri_as
 from movie_stream.settings import Settings, variable_of
 
 _MAKE_IT: Final = "as an administrator: movie-stream init --create-user"
 
 
-async def look_at_reader(settings: Settings, findings: Findings, account: Account) -> None:
+async def check_reader(settings: Settings, findings: Findings, account: Account) -> None:
     """Checks, if the account's name is set, that the user exists, may read the database, and may do nothing else."""
     user, password = account.username(settings), account.password(settings)
     if user is None:
         return
     database = settings.mongodb_database
-    if await lets_anyone_in(settings):
+    if await allows_anonymous_access(settings):
         findings.add(
             "warn",
             f"MongoDB lets anyone in, and the user {user} restricts nobody",

@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure
 
 from movie_stream.commands.doctor.findings import Findings
 from movie_stream.kafka.cluster import configs, topics
-from movie_stream.kafka.cluster.identity import look_at
+from movie_stream.kafka.cluster.identity import describe_topics
 from movie_stream.mongo import sharding
 from movie_stream.mongo.client import Database
 
@@ -17,12 +17,10 @@ _HOW: Final = "docs/how-to/kafka.md says how"
 _UNAUTHORIZED: Final = 13
 
 
-async def look_at_replication(
-    findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics, brokers: int
-) -> None:
+async def check_replication(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics, brokers: int) -> None:
     """Checks the replication factor of the topics, and how many replicas must have a record to acknowledge it."""
     findings.check = "replication"
-    seen = await look_at(admin, names.all)
+    seen = await describe_topics(admin, names.all)
     if seen is None:
         findings.add("ok", "the broker does not report the replication factor")
         return
@@ -37,13 +35,13 @@ async def look_at_replication(
         findings.add(
             "warn",
             f"nothing is written while one broker is away: {', '.join(stuck)}",
-            f"set their {topics.IN_SYNC} below the number of their copies",
+            f"set their {topics.MIN_IN_SYNC_CONFIG} below the number of their copies",
         )
-    if loose := [name for name, least in in_sync.items() if least == 1 and copies[name] >= topics.MOST_COPIES]:
+    if loose := [name for name, least in in_sync.items() if least == 1 and copies[name] >= topics.REPLICATION_FACTOR]:
         findings.add(
             "warn",
             f"a record counts as written once a single broker has it: {', '.join(loose)}",
-            f"set their {topics.IN_SYNC} to {topics.SAFE_COPIES}",
+            f"set their {topics.MIN_IN_SYNC_CONFIG} to {topics.MIN_IN_SYNC}",
         )
     if findings.rows[-1].check != findings.check:
         least, written = min(copies.values(), default=1), min(in_sync.values(), default=1)
@@ -51,10 +49,10 @@ async def look_at_replication(
 
 
 async def _in_sync(admin: AIOKafkaAdminClient, topic: str) -> int:
-    return int((await configs.configs_of(admin, topic)).get(topics.IN_SYNC, "1"))
+    return int((await configs.configs_of(admin, topic)).get(topics.MIN_IN_SYNC_CONFIG, "1"))
 
 
-async def look_at_shard_keys(findings: Findings, db: Database) -> None:
+async def check_shard_keys(findings: Findings, db: Database) -> None:
     """Checks how a sharded cluster spreads the results."""
     findings.check = "shard keys"
     names = sharding.sharded()

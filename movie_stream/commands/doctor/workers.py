@@ -15,12 +15,12 @@ from movie_stream.kafka.batches.inflate import BatchRefused
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.group import members
 from movie_stream.kafka.group.group_state import REMEDY, settled_group
-from movie_stream.kafka.offsets import ENDED_BY, said_of
+from movie_stream.kafka.offsets import ENDED_BY, describe_open_transactions
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.client import opened
 from movie_stream.runs import claims
-from movie_stream.runs.progress import Tables, held_for_long
-from movie_stream.runs.set_back import insist_on_newest_run
+from movie_stream.runs.progress import TableProgress, long_open_transactions
+from movie_stream.runs.set_back import require_newest_run
 from movie_stream.settings import Settings
 
 _UNREADABLE: Final = (
@@ -30,7 +30,7 @@ _UNREADABLE: Final = (
 _WORKERS_NAMED: Final = 10
 
 
-async def look_at_workers(settings: Settings, findings: Findings) -> None:
+async def check_workers(settings: Settings, findings: Findings) -> None:
     """Checks the workers, their lag, and the group's other members."""
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, client.reader(settings) as reader, opened(settings) as db:
@@ -40,11 +40,11 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         group = await members.members_of(settings, admin)
         heard = await workers.seen(db, settings.kafka_group)
         committed = await _committed(settings, admin, there)
-        tables = {topic: Tables(settings, reader, topic, there[topic]) for topic in names.changelogs}
+        tables = {topic: TableProgress(settings, reader, topic, there[topic]) for topic in names.changelogs}
         progress = await tables[names.events].progress(run)
         published = await tables[names.partials].progress(run)
         reached = {tp: at for of in tables.values() for tp, at in (await of.positions(run)).items()}
-        held = await held_for_long(settings, reader, {topic: there[topic] for topic in names.counted})
+        held = await long_open_transactions(settings, reader, {topic: there[topic] for topic in names.counted})
     alive = [worker for worker in heard if not worker.silent]
     foreign = members.strangers(names, group)
     count = len(alive) or len(group) - len(foreign)
@@ -53,7 +53,7 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
     if unpublished:
         what += f", and {unpublished:,} of {published.end:,} records of {names.partials}"
     if not state.at_rest:
-        found = f"a rebalance does not come to its end ({state}); likely, {state.why_nothing_is_shared_out}"
+        found = f"a rebalance does not come to its end ({state}); likely, {state.stuck_rebalance_cause}"
         findings.add("warn", f"{what}; {found}", REMEDY)
     elif (progress.lag or unpublished) and not count and not held:
         findings.add("warn", what, "movie-stream worker")
@@ -61,25 +61,25 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         findings.add("ok", what)
     if held:
         findings.check = "transactions"
-        internal = sorted({of.place.topic for of in held} - {names.events})
+        internal = sorted({of.topic_partition.topic for of in held} - {names.events})
         alone = f"; nobody but workers is to write to {', '.join(internal)}" if internal else ""
-        findings.add("warn", said_of(held), ENDED_BY + alone)
+        findings.add("warn", describe_open_transactions(held), ENDED_BY + alone)
     _heartbeats(findings, heard)
     _members(settings, findings, foreign, {tp: at for tp, at in committed.items() if run and at > reached[tp]})
 
 
-async def look_at_claims(settings: Settings, findings: Findings) -> None:
+async def check_claims(settings: Settings, findings: Findings) -> None:
     """Checks that only this deployment uses the internal topics and the database."""
     async with opened(settings) as db, client.reader(settings) as reader:
         ours = await runs.claim_of(db, settings.kafka_group)
         unreadable = list[BatchRefused]()
         found = await claims.check(settings, reader, ours, unreadable=unreadable.append)
-        await workers.insist_on_no_other_group(db, settings.kafka_group)
-        await insist_on_newest_run(settings, db, ours, found.values())
+        await workers.require_sole_group(db, settings.kafka_group)
+        await require_newest_run(settings, db, ours, found.values())
     findings.add("ok", f"of {ours} alone" if found else "nobody has claimed the topics yet; init and workers do")
     if unreadable:
         findings.check = "newest views"
-        findings.add("warn", f"{unreadable[-1].place}: {unreadable[-1].what}", _UNREADABLE)
+        findings.add("warn", f"{unreadable[-1].location}: {unreadable[-1].what}", _UNREADABLE)
 
 
 async def _committed(
@@ -94,14 +94,14 @@ async def _committed(
     return {tp: offset.offset for tp, offset in commits.items()}
 
 
-def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None:
+def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerReport]) -> None:
     """Checks the heartbeats of the workers."""
     if not heard:
         return
     findings.check = "heartbeats"
     silent = [f"{worker}: {worker.silence}" for worker in heard if worker.silent]
     alive = [worker for worker in heard if not worker.silent]
-    idle = [str(worker) for worker in alive if worker.standing.state == "waiting for partitions"]
+    idle = [str(worker) for worker in alive if worker.status.state == "waiting for partitions"]
     others = [f"{worker}: {worker.version}" for worker in alive if worker.version != __version__]
     if silent:
         findings.add(
@@ -114,9 +114,7 @@ def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None
         what = f"of another version than {__version__}: {_some(others)}"
         findings.add("warn", what, "run the same version everywhere")
     if not (silent or idle or others):
-        states = [
-            f"{worker}: {worker.standing.state}, partitions: {len(worker.standing.partitions)}" for worker in alive
-        ]
+        states = [f"{worker}: {worker.status.state}, partitions: {len(worker.status.partitions)}" for worker in alive]
         findings.add("ok", _some(states))
 
 

@@ -18,13 +18,13 @@ from movie_stream.commands.export.delta import to_delta
 from movie_stream.commands.export.one_file import to_file, to_stdout
 from movie_stream.commands.export.progress import say
 from movie_stream.commands.signals import raised_by_signals
-from movie_stream.commands.window_range import checked, moment_of
+from movie_stream.commands.window_range import checked, time_of
 from movie_stream.errors import UsageError
 from movie_stream.export.documents import Documents
 from movie_stream.export.new_file import ExportFailed, check_free, sweep
 from movie_stream.export.ranges import By
 from movie_stream.export.target import Target, ToDelta, ToFile, ToFolder, ToStdout, target_of
-from movie_stream.export.writers import insist
+from movie_stream.export.writers import require_library
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.query import Query, names, result_named
 from movie_stream.settings import Settings
@@ -59,9 +59,9 @@ def export(
     target = target_of(to, named, several=(several and not to.startswith("delta:")) or choice.by is not None)
     _check(target, choice)
     if not isinstance(target, ToDelta):
-        insist(target.form)
+        require_library(target.form)
     with raised_by_signals(), _documents(settings) as documents:
-        documents.insist()
+        documents.require_mongodb()
         _make_room(target, queries, choice)
         for at, query in enumerate(queries):
             try:
@@ -121,7 +121,7 @@ def _queries(what: Sequence[str], choice: Choice) -> list[Query]:
     results without time are exported as a whole.
     """
     now = datetime.now(UTC)
-    since, until = moment_of("--since", choice.since, now), moment_of("--until", choice.until, now)
+    since, until = time_of("--since", choice.since, now), time_of("--until", choice.until, now)
     if EVERYTHING not in what:
         asked = [replace(_query_of(name), genre=choice.genre, since=since, until=until) for name in what]
     elif len(what) > 1:

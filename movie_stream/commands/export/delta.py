@@ -22,7 +22,7 @@ from movie_stream.mongo.query import Query
 def to_delta(documents: Documents, query: Query, path: Path) -> None:
     """Merges the rows into the table, one slice per commit, and prints the number of changes.
 
-    Raises TableDiffers, TableBusy, TableSpoilt, ExtraMissing, ExportFailed, AllGone, and the errors of MongoDB.
+    Raises TableDiffers, TableBusy, TableDamaged, ExtraMissing, ExportFailed, AllGone, and the errors of MongoDB.
     """
     total = documents.count(query)
     table = MirrorTable(path, shape_of(query))

@@ -9,10 +9,10 @@ from typing import Final
 from movie_stream.commands.generate.file import format_of, write_file
 from movie_stream.errors import UsageError
 from movie_stream.events.contract import MAX_TIMESTAMP_MS
-from movie_stream.events.moment import parse_moment
+from movie_stream.events.timestamps import parse_time
 from movie_stream.kafka.produce.pace import check_rate
 from movie_stream.replay.synthetic.catalogue import catalogue
-from movie_stream.replay.synthetic.made_up import MadeUp
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews
 from movie_stream.settings import load_settings
 
 NOW: Final = "now"
@@ -22,7 +22,7 @@ MOST_DAYS: Final = 36_500
 
 
 def generate(
-    views: MadeUp,
+    views: SyntheticViews,
     *,
     output: Path | None,
     to_topic: bool = False,
@@ -54,7 +54,7 @@ def generate(
     return 0
 
 
-def made_up_views(
+def synthetic_views(
     *,
     count: int,
     seed: int,
@@ -65,7 +65,7 @@ def made_up_views(
     prices: bool,
     late_fraction: float,
     bad_fraction: float,
-) -> MadeUp:
+) -> SyntheticViews:
     """The views for these options. Raises UsageError for invalid ones."""
     if not (late_fraction >= 0 and bad_fraction >= 0 and late_fraction + bad_fraction <= 1):
         raise UsageError(
@@ -75,7 +75,7 @@ def made_up_views(
         )
     if not 0 < days <= MOST_DAYS:
         raise UsageError(argument="--days", expected=f"a number above 0, of {MOST_DAYS:,} at most", got=f"{days:g}")
-    views = MadeUp(
+    views = SyntheticViews(
         count=count,
         seed=seed,
         films=catalogue(films),
@@ -94,13 +94,13 @@ def _end(text: str) -> datetime:
     if text == NOW:
         return datetime.now(UTC)
     try:
-        return parse_moment(text)
+        return parse_time(text)
     except ValueError as error:
         expected = "a time such as 2024-11-01T20:00 (UTC), or now"
         raise UsageError(argument="--end", expected=expected, got=text) from error
 
 
-def _check_times(views: MadeUp) -> None:
+def _check_times(views: SyntheticViews) -> None:
     """Raises UsageError unless all views have valid timestamps."""
     end_ms = round(views.end.timestamp() * 1_000)
     before = views.span + (views.faults.longest_delay if views.late else timedelta())

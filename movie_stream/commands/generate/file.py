@@ -18,7 +18,7 @@ from movie_stream.errors import InputError, ReaderGone, UsageError
 from movie_stream.replay.synthetic.damage import Lines
 from movie_stream.replay.synthetic.faults import FaultyRows, Tally
 from movie_stream.replay.synthetic.generate import COLUMNS
-from movie_stream.replay.synthetic.made_up import MadeUp, csv_lines, records
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews, csv_lines, records
 
 FORMATS: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 """Formats by the ending of the file's name."""
@@ -49,7 +49,7 @@ def format_of(output: Path, named: str | None = None) -> str:
     return found
 
 
-def write_file(views: MadeUp, output: Path, file_format: str) -> None:
+def write_file(views: SyntheticViews, output: Path, file_format: str) -> None:
     """Writes the views to a new file, or to standard output if `output` is `-`; as csv, jsonl or parquet.
 
     Raises UsageError if the file already exists (a device or a pipe may), or Parquet cannot hold the views; InputError
@@ -74,7 +74,9 @@ def write_file(views: MadeUp, output: Path, file_format: str) -> None:
 
 
 @contextmanager
-def _writer(file: BinaryIO, views: MadeUp, output: Path, file_format: str) -> Iterator[Callable[[FaultyRows], object]]:
+def _writer(
+    file: BinaryIO, views: SyntheticViews, output: Path, file_format: str
+) -> Iterator[Callable[[FaultyRows], object]]:
     """A function that writes views to the file; the file is complete after the block."""
     if file_format == PARQUET:
         from movie_stream.replay.synthetic.parquet import ParquetWriter
@@ -103,7 +105,7 @@ def _packed(file: BinaryIO, output: Path) -> Iterator[BinaryIO]:
             yield file
 
 
-def _begin(file: BinaryIO, views: MadeUp) -> Lines:
+def _begin(file: BinaryIO, views: SyntheticViews) -> Lines:
     """Writes the header; returns the function that makes the lines below it."""
     columns = COLUMNS if views.prices else COLUMNS[:-1]
     file.write(",".join(columns).encode() + b"\n")

@@ -14,16 +14,16 @@ from movie_stream.console.words import number_of
 from movie_stream.errors import BrokerForbids
 from movie_stream.replay.lateness import ELSEWHERE, LateViews
 from movie_stream.replay.send import NOT_COMPARED
-from movie_stream.replay.send_made_up import late_of_made_up, send_made_up
+from movie_stream.replay.send_synthetic import late_of_synthetic, send_synthetic
 from movie_stream.replay.synthetic.faults import Tally
-from movie_stream.replay.synthetic.made_up import MadeUp
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews
 from movie_stream.settings import Settings
 
 
-def send(settings: Settings, views: MadeUp, rate: float, *, late_anyway: bool = False) -> int:
+def send(settings: Settings, views: SyntheticViews, rate: float, *, late_anyway: bool = False) -> int:
     """Sends the views at `rate` events/s; returns the exit code: 130 after Ctrl-C, 143 after SIGTERM.
 
-    Raises the errors of `send_made_up`, and unless `late_anyway` LateViews if many would be late relative to what the
+    Raises the errors of `send_synthetic`, and unless `late_anyway` LateViews if many would be late relative to what the
     topic holds.
     """
     logs.leave_to_us()
@@ -47,13 +47,15 @@ class _Sending:
         self.seconds = 0.0
         self._bar = bar
 
-    async def run(self, settings: Settings, views: MadeUp, rate: float, late_anyway: bool) -> tuple[int, Tally | None]:
+    async def run(
+        self, settings: Settings, views: SyntheticViews, rate: float, late_anyway: bool
+    ) -> tuple[int, Tally | None]:
         """Sends the views; returns 0 and their tally, or the signal that stopped it and None."""
         received = cancelled_by(signal.SIGINT, signal.SIGTERM)
         try:
             await _compare(settings, views, late_anyway)
             started = time.monotonic()
-            tally = await send_made_up(settings, views, rate, self._advance)
+            tally = await send_synthetic(settings, views, rate, self._advance)
         except asyncio.CancelledError:
             if not received:
                 raise
@@ -66,10 +68,10 @@ class _Sending:
         self._bar.advance(events)
 
 
-async def _compare(settings: Settings, views: MadeUp, late_anyway: bool) -> None:
+async def _compare(settings: Settings, views: SyntheticViews, late_anyway: bool) -> None:
     """Compares the views with the newest ones of the topic; reports or refuses the unintentionally late ones."""
     try:
-        late = await late_of_made_up(settings, views)
+        late = await late_of_synthetic(settings, views)
     except BrokerForbids as error:  # a producer need not be allowed to read
         say(f"{NOT_COMPARED} ({error})", error=True)
         return

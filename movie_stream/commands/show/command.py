@@ -17,7 +17,7 @@ from movie_stream.commands.show.results import MOST
 from movie_stream.commands.show.table import printed
 from movie_stream.commands.show.text import as_csv, as_json
 from movie_stream.commands.show.watch import Look, watch
-from movie_stream.commands.window_range import checked, moment_of
+from movie_stream.commands.window_range import checked, time_of
 from movie_stream.errors import UsageError
 from movie_stream.mongo import query
 from movie_stream.mongo.client import opened
@@ -99,7 +99,7 @@ def _no_choice(choice: Choice) -> None:
 def _query(what: str, choice: Choice) -> Query:
     """The query; times such as 2h are relative to now."""
     result, now = result_named(what, "RESULT", WORKERS), datetime.now(UTC)
-    since, until = moment_of("--since", choice.since, now), moment_of("--until", choice.until, now)
+    since, until = time_of("--since", choice.since, now), time_of("--until", choice.until, now)
     asked = Query(result, choice.limit or show_results.limit_of(result), choice.genre, since, until)
     return checked(asked, choice.since, choice.until)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from movie_stream.aggregates import shape as shapes
 from movie_stream.aggregates.fields import Date, PeakHour, Slug
-from movie_stream.aggregates.results import CALLED, Result
+from movie_stream.aggregates.results import DISPLAY_NAMES, Result
 from movie_stream.aggregates.shape import RANK, Shape
 from movie_stream.aggregates.window import ALL_TIME, DAY, Window
 from movie_stream.commands.show import table as show_table
@@ -132,7 +132,7 @@ def _title(shape: Shape) -> str:
     >>> _title(Shape.of(result_named("windows"))), _title(Shape.of(result_named("genres")))
     ('movies_aggregates by minute and genre, newest first (UTC)', 'category_stats by genre, most views first')
     """
-    by = [shape.result.window.name] * bool(shape.start) + ([CALLED[shape.result.by]] if shape.result.by else [])
+    by = [shape.result.window.name] * bool(shape.start) + ([DISPLAY_NAMES[shape.result.by]] if shape.result.by else [])
     order = "newest first (UTC)" if shape.start else "most views first" if shape.views else ""
     return ", ".join(filter(None, [" by ".join(filter(None, [shape.result.collection, " and ".join(by)])), order]))
 

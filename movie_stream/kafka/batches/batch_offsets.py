@@ -21,7 +21,7 @@ _FIELDS: Final = struct.Struct(">q15xi30xi")
 """A batch's first offset, its last offset relative to that, and its number of records."""
 
 
-class Given(NamedTuple):
+class AssignedOffsets(NamedTuple):
     """The offsets that a broker has assigned to a batch of the present format."""
 
     base: int
@@ -32,7 +32,7 @@ class Given(NamedTuple):
     """The index of the first record at hand within the batch; None if compaction has left holes."""
 
     @classmethod
-    def of(cls, data: memoryview) -> Given:
+    def of(cls, data: memoryview) -> AssignedOffsets:
         """The offsets of a whole batch."""
         base, last, count = _FIELDS.unpack_from(data)
         return cls(base, last, 0 if count == last + 1 else None)
@@ -57,16 +57,16 @@ class Given(NamedTuple):
         return offsets
 
 
-def counted(given: Sequence[Given], raw: Sequence[RawBatch], offsets: Ints) -> tuple[Ints, list[int]]:
+def counted(assigned: Sequence[AssignedOffsets], raw: Sequence[RawBatch], offsets: Ints) -> tuple[Ints, list[int]]:
     """The assigned offsets of several batches' records, and the indices of batches whose records have other ones."""
     counts = np.array([batch.records for batch in raw], np.int64)
     firsts = np.cumsum(counts) - counts
-    begins = np.array([each.base + each.at for each in given if each.at is not None], np.int64)
-    if len(begins) == len(given) and np.array_equal(
+    begins = np.array([each.base + each.at for each in assigned if each.at is not None], np.int64)
+    if len(begins) == len(assigned) and np.array_equal(
         offsets, np.arange(len(offsets)) + np.repeat(begins - firsts, counts)
     ):
         return offsets, []
     parts = np.split(offsets, firsts[1:])
-    numbered = [each.counted(part) for each, part in zip(given, parts, strict=True)]
+    numbered = [each.counted(part) for each, part in zip(assigned, parts, strict=True)]
     misnumbered = [index for index, (part, ours) in enumerate(zip(parts, numbered, strict=True)) if ours is not part]
     return np.concatenate(numbered), misnumbered

@@ -56,7 +56,7 @@ class Record(NamedTuple):
     checksum: None = None
 
 
-def take_any() -> None:
+def accept_any_header_names() -> None:
     """Makes aiokafka, in this process, read records with header names of any bytes."""
     fetcher.PartitionRecords._unpack_records = unpack_records
     fetcher.MemoryRecords = RawMemoryRecords
@@ -67,7 +67,7 @@ def unpack_records(self: Any) -> Iterator[Any]:
 
     Raises BatchTooLarge and BatchDamaged.
     """
-    with placed(self):
+    with with_location(self):
         while True:
             try:
                 yield from _unpack_records(self)
@@ -78,7 +78,7 @@ def unpack_records(self: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def placed(records: Any) -> Iterator[None]:
+def with_location(records: Any) -> Iterator[None]:
     """Adds the location of an unreadable batch to the error of a PartitionRecords. If records were read before it, the
     fetch just ends there: the next fetch begins with the batch.
     """

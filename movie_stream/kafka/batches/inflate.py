@@ -73,25 +73,25 @@ class Limits:
 
 
 class BatchRefused(MovieStreamError):
-    """A record batch is not read. `place` is its topic, partition and offset, if known, `end` the offset after it.
+    """A record batch is not read. `location` is its topic, partition and offset, if known, `end` the offset after it.
 
     What to do: see whether a setting has to be raised; else have the records deleted that cannot be read.
 
-    >>> print(BatchRefused(what="it cannot be read", place="movie-partials, partition 0, offset 7"))
+    >>> print(BatchRefused(what="it cannot be read", location="movie-partials, partition 0, offset 7"))
     movie-partials, partition 0, offset 7: it cannot be read; have the topic's records up to it deleted \
 (kafka-delete-records.sh), then start again: what it held will be missing
     """
 
-    def __init__(self, *, what: str, remedy: str = "", place: str = "Kafka", end: int | None = None) -> None:
-        self.what, self.remedy, self.place, self.end = what, remedy, place, end
+    def __init__(self, *, what: str, remedy: str = "", location: str = "Kafka", end: int | None = None) -> None:
+        self.what, self.remedy, self.location, self.end = what, remedy, location, end
         super().__init__(
-            f"{place}: {what}; {remedy}have the topic's records up to it deleted (kafka-delete-records.sh), then "
+            f"{location}: {what}; {remedy}have the topic's records up to it deleted (kafka-delete-records.sh), then "
             "start again: what it held will be missing"
         )
 
-    def at(self, place: str, end: int | None = None) -> BatchRefused:
+    def at(self, location: str, end: int | None = None) -> BatchRefused:
         """The same error, with the batch's location."""
-        return type(self)(what=self.what, remedy=self.remedy, place=place, end=end)
+        return type(self)(what=self.what, remedy=self.remedy, location=location, end=end)
 
 
 class BatchTooLarge(BatchRefused):
@@ -102,7 +102,7 @@ class BatchTooLarge(BatchRefused):
     >>> print(BatchTooLarge(
     ...     what="it is too large",
     ...     remedy="raise MAX_BATCH_BYTES, or ",
-    ...     place="movie-partials, partition 0, offset 7"
+    ...     location="movie-partials, partition 0, offset 7"
     ... ))
     movie-partials, partition 0, offset 7: it is too large; raise MAX_BATCH_BYTES, or have the topic's records up to \
 it deleted (kafka-delete-records.sh), then start again: what it held will be missing
@@ -116,18 +116,18 @@ class BatchDamaged(BatchRefused):
 
     >>> print(BatchDamaged(
     ...     what="a record batch is damaged (its checksum is wrong)",
-    ...     place="movie-partials, partition 0, offset 7"
+    ...     location="movie-partials, partition 0, offset 7"
     ... ))
     movie-partials, partition 0, offset 7: a record batch is damaged (its checksum is wrong); have the topic's records \
 up to it deleted (kafka-delete-records.sh), then start again: what it held will be missing
     """
 
 
-def refused(error: Exception, place: str, end: int | None = None) -> BatchRefused:
+def refused(error: Exception, location: str, end: int | None = None) -> BatchRefused:
     """The BatchRefused, with the batch's location, for one of DAMAGE or a BatchRefused."""
     if isinstance(error, BatchRefused):
-        return error.at(place, end)
-    return BatchDamaged(what=f"a record batch is damaged ({why(error)})", place=place, end=end)
+        return error.at(location, end)
+    return BatchDamaged(what=f"a record batch is damaged ({why(error)})", location=location, end=end)
 
 
 def why(error: Exception) -> str:
@@ -148,13 +148,13 @@ class _Bounds:
     limits = Limits()
 
 
-def bound() -> None:
+def limit_decompression() -> None:
     """Makes aiokafka, in this process, unpack no batch beyond the limits; reading such a batch raises BatchTooLarge."""
     for module in _modules():
         _, module.gzip_decode, module.snappy_decode, module.lz4_decode, module.zstd_decode = WHOLE
 
 
-def allow(limits: Limits) -> None:
+def set_limits(limits: Limits) -> None:
     """Sets the bounds of this process: aiokafka's decompression does not know which consumer a batch is for."""
     _Bounds.limits = limits
 

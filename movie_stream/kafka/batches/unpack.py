@@ -26,7 +26,7 @@ from movie_stream.columnar.spans import PAD, Bytes, Spans, joined
 from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches import headers, inflate
-from movie_stream.kafka.batches.batch_offsets import Given, counted
+from movie_stream.kafka.batches.batch_offsets import AssignedOffsets, counted
 from movie_stream.kafka.batches.inflate import DAMAGE, BatchDamaged, BatchRefused, BatchTooLarge, TooLargeAtOnce
 from movie_stream.kafka.batches.record_batch import (
     COUNT_AT,
@@ -47,7 +47,7 @@ _Row = tuple[int, int, bytes | None, bytes | None, bytes | None]
 """A single record: offset, time, key, value, and the header REPLAY_OF."""
 
 
-class Fetched(NamedTuple):
+class FetchedBatch(NamedTuple):
     """A batch as received."""
 
     data: memoryview
@@ -55,7 +55,7 @@ class Fetched(NamedTuple):
     """The first offset that was not read yet."""
     begin: int
     """The position before it, and before the control and aborted batches that were skipped to reach it."""
-    place: str
+    location: str
     """The topic, partition and offset, for messages."""
     magic: int
     """The version of its format."""
@@ -63,17 +63,17 @@ class Fetched(NamedTuple):
     """The number of its records."""
     misnumbered: set[str]
     """See WholeBatches; shared by all batches of a consumer."""
-    opened: Opened | None = None
+    partly_read: PartlyReadBatch | None = None
     """Its remaining pieces, if it is unpacked piece by piece."""
-    given: Given | None = None
+    assigned: AssignedOffsets | None = None
     """The offsets of such a piece."""
     unreadable: str = ""
     """Why its remaining records cannot be read, if each of them is refused."""
 
     @property
-    def offsets(self) -> Given:
+    def offsets(self) -> AssignedOffsets:
         """The offsets that the broker has assigned to it."""
-        return Given.of(self.data) if self.given is None else self.given
+        return AssignedOffsets.of(self.data) if self.assigned is None else self.assigned
 
 
 RECORDS_AT_ONCE = 36_000
@@ -113,7 +113,7 @@ def take_whole_batches() -> None:
 
 
 def _unpack(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records with one Fetched per batch; it skips and raises the same as
+    """PartitionRecords._unpack_records with one FetchedBatch per batch; it skips and raises the same as
     headers.unpack_records does.
 
     It also skips batches without records: some codecs compress nothing to bytes that cannot be unpacked.
@@ -121,11 +121,11 @@ def _unpack(self: Any) -> Iterator[Any]:
     if not isinstance(self._value_deserializer, WholeBatches):
         yield from headers.unpack_records(self)
         return
-    with headers.placed(self):
+    with headers.with_location(self):
         yield from _batches(self)
 
 
-def _batches(self: Any) -> Iterator[Fetched]:
+def _batches(self: Any) -> Iterator[FetchedBatch]:
     records, at, begin = self._records, 0, self.next_fetch_offset
     misnumbered = self._value_deserializer.misnumbered
     whole = memoryview(records.data)
@@ -160,17 +160,19 @@ def _is_empty(data: memoryview) -> bool:
     return data[_MAGIC_AT] == _PRESENT and not any(data[COUNT_AT : COUNT_AT + 4])
 
 
-def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any, misnumbered: set[str]) -> Fetched:
+def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any, misnumbered: set[str]) -> FetchedBatch:
     magic = data[_MAGIC_AT]
     count = int.from_bytes(data[COUNT_AT : COUNT_AT + 4], "big") if magic == _PRESENT else 1
-    place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
+    location = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
     base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none
     if magic != _PRESENT and batch.next_offset - base > _OLD_RECORDS:
-        raise BatchTooLarge(what=f"a record batch of an old format has more than {_OLD_RECORDS:,} records", place=place)
-    return Fetched(data, first, begin, place, magic, count, misnumbered)
+        raise BatchTooLarge(
+            what=f"a record batch of an old format has more than {_OLD_RECORDS:,} records", location=location
+        )
+    return FetchedBatch(data, first, begin, location, magic, count, misnumbered)
 
 
-def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Records]:
+def take_runs(waiting: deque[FetchedBatch], layouts: Layouts | None = None) -> list[Records]:
     """Takes batches from the left, at least one, and unpacks them: as many as fit into a chunk together.
 
     If a batch is too large for that, a piece is taken, and the rest stays. No run is larger than a chunk may be; there
@@ -201,7 +203,7 @@ def _split(run: Records) -> Iterator[Records]:
         begin, before = end, int(ends[end - 1])
 
 
-def _taken(waiting: deque[Fetched], refusing: bool) -> Records:
+def _taken(waiting: deque[FetchedBatch], refusing: bool) -> Records:
     """The records that make up the next chunk."""
     batch = waiting[0]
     if batch.unreadable:
@@ -224,39 +226,39 @@ def _taken(waiting: deque[Fetched], refusing: bool) -> Records:
         return _record_by_record(waiting, len(batches), refusing)
 
 
-def _count_old(waiting: deque[Fetched]) -> int:
+def _count_old(waiting: deque[FetchedBatch]) -> int:
     """The number of next batches that are of an older format."""
     return sum(1 for _ in takewhile(lambda batch: batch.magic != _PRESENT, waiting))
 
 
-def _marked_unreadable(batch: Fetched, error: Exception, refusing: bool) -> Fetched:
+def _marked_unreadable(batch: FetchedBatch, error: Exception, refusing: bool) -> FetchedBatch:
     """The batch with the reason for which its records are refused. Raises BatchRefused if they are not to be refused,
     or the batch is beyond a bound.
     """
-    refused = inflate.refused(error, batch.place)
+    refused = inflate.refused(error, batch.location)
     if not refusing or batch.magic != _PRESENT or isinstance(refused, BatchTooLarge):
         raise refused from error
     if batch.offsets.end - batch.offsets.base > MOST_REFUSED:
         what = f"a record batch that cannot be read spans more than {MOST_REFUSED:,} offsets"
-        raise BatchTooLarge(what=what, place=batch.place) from error
-    logger.warning("%s: %s; its records are refused", batch.place, refused.what)
+        raise BatchTooLarge(what=what, location=batch.location) from error
+    logger.warning("%s: %s; its records are refused", batch.location, refused.what)
     reason = f"its record batch, at offset {batch.offsets.base}, cannot be read: {inflate.why(error)}"
-    return batch._replace(unreadable=reason, opened=None)
+    return batch._replace(unreadable=reason, partly_read=None)
 
 
-def _refused(waiting: deque[Fetched]) -> tuple[list[_Row], dict[int, str]]:
+def _refused(waiting: deque[FetchedBatch]) -> tuple[list[_Row], dict[int, str]]:
     """The next records of an unreadable batch, and the reason for each; the rest of it is put back."""
     batch = waiting.popleft()
-    given = batch.offsets
-    start = max(batch.first, batch.begin, given.base)
-    end = min(start + RECORDS_AT_ONCE, given.end)
-    if end < given.end:
+    assigned = batch.offsets
+    start = max(batch.first, batch.begin, assigned.base)
+    end = min(start + RECORDS_AT_ONCE, assigned.end)
+    if end < assigned.end:
         waiting.appendleft(batch._replace(begin=end))
     offsets = range(start, end)
     return [(offset, -1, None, None, None) for offset in offsets], dict.fromkeys(offsets, batch.unreadable)
 
 
-def _record_by_record(waiting: deque[Fetched], most: int, refusing: bool) -> Records:
+def _record_by_record(waiting: deque[FetchedBatch], most: int, refusing: bool) -> Records:
     """The records of up to `most` batches, read by aiokafka; takes no more batches than make up a chunk."""
     rows, unreadable, size = list[_Row](), dict[int, str](), 0
     for _ in range(most):
@@ -274,20 +276,20 @@ def _record_by_record(waiting: deque[Fetched], most: int, refusing: bool) -> Rec
     return _run_of(rows, unreadable)
 
 
-def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
+def _unpacked(waiting: deque[FetchedBatch]) -> tuple[list[FetchedBatch], list[RawBatch]]:
     """Batches of the present format, up to a chunk's bounds: the next one is assumed to be as large as the last.
 
     Raises one of DAMAGE.
     """
-    batches, raw, records, size = list[Fetched](), list[RawBatch](), 0, 0
-    while waiting and (batch := waiting[0]).magic == _PRESENT and batch.opened is None and not batch.unreadable:
+    batches, raw, records, size = list[FetchedBatch](), list[RawBatch](), 0, 0
+    while waiting and (batch := waiting[0]).magic == _PRESENT and batch.partly_read is None and not batch.unreadable:
         records += batch.records
         if batches and (records > RECORDS_AT_ONCE or size + len(raw[-1].body) > BYTES_AT_ONCE):
             break
         try:
             raw.append(_at_once(batch))
         except TooLargeAtOnce:
-            waiting[0] = batch._replace(opened=Opened(batch))
+            waiting[0] = batch._replace(partly_read=PartlyReadBatch(batch))
             break
         except DAMAGE:
             if not batches:
@@ -298,7 +300,7 @@ def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
     return batches, raw
 
 
-def _at_once(batch: Fetched) -> RawBatch:
+def _at_once(batch: FetchedBatch) -> RawBatch:
     """Unpacks a batch as a whole. Raises TooLargeAtOnce, and one of DAMAGE."""
     codec = codec_of(batch.data)
     if codec >= len(inflate.AT_ONCE):
@@ -308,26 +310,26 @@ def _at_once(batch: Fetched) -> RawBatch:
     return RawBatch.of(batch.data, inflate.AT_ONCE)
 
 
-class Opened:
+class PartlyReadBatch:
     """A batch of the present format that is unpacked piece by piece, each of which fits into a chunk.
 
     In memory are the piece that was taken last, and the unpacked bytes after it, in a buffer of about BYTES_AT_ONCE, or
     of one larger record.
     """
 
-    def __init__(self, batch: Fetched) -> None:
+    def __init__(self, batch: FetchedBatch) -> None:
         self._batch = batch
         self.left = batch.records
         """The number of records that were not taken yet."""
         self.last = -1
         """The offset of the last record that was taken."""
-        self._given = batch.offsets  # as of the next piece
+        self._assigned = batch.offsets  # as of the next piece
         self._source = inflate.pieces(codec_of(batch.data), packed_of(batch.data))
         self._text: Bytes = joined(())
         self._begins: list[int] = [len(PAD)]  # of the complete records in the text, and the end of the last one
         self._at = 0  # the index of the next one
 
-    def piece(self) -> Fetched:
+    def piece(self) -> FetchedBatch:
         """The next records as a batch of their own, with the location of the whole one.
 
         Raises BatchTooLarge, Malformed and one of DAMAGE.
@@ -341,10 +343,10 @@ class Opened:
         if self.left < 0 or (not self.left and self._more()):
             raise Malformed("it has more records than it says")
         body = self._text.data[self._begins[begin] : self._begins[self._at]]
-        given = self._given
-        if given.at is not None:
-            self._given = given._replace(at=given.at + records)
-        return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records, given=given)
+        assigned = self._assigned
+        if assigned.at is not None:
+            self._assigned = assigned._replace(at=assigned.at + records)
+        return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records, assigned=assigned)
 
     def _more(self) -> bool:
         """Whether anything is left after the records that were taken."""
@@ -374,26 +376,26 @@ class Opened:
         self._at = 0
 
 
-def _piece(waiting: deque[Fetched]) -> Records:
+def _piece(waiting: deque[FetchedBatch]) -> Records:
     """The next records of a batch that is unpacked piece by piece; the rest of it is put back."""
     batch = waiting.popleft()
-    opened = batch.opened or Opened(batch)
-    piece = opened.piece()
+    partly_read = batch.partly_read or PartlyReadBatch(batch)
+    piece = partly_read.piece()
     try:
         run = _as_columns([piece], [RawBatch.of(piece.data, _UNCOMPRESSED)])
     except Malformed:
         run = plain_run([piece])
     if len(run.offsets):
-        if run.offsets[0] <= opened.last:
+        if run.offsets[0] <= partly_read.last:
             raise Malformed("the offsets of its records do not ascend")
-        opened.last = int(run.offsets[-1])
-    if opened.left:
-        begin = opened.last + 1 if len(run.offsets) else batch.begin
-        waiting.appendleft(batch._replace(begin=begin, opened=opened))
+        partly_read.last = int(run.offsets[-1])
+    if partly_read.left:
+        begin = partly_read.last + 1 if len(run.offsets) else batch.begin
+        waiting.appendleft(batch._replace(begin=begin, partly_read=partly_read))
     return run
 
 
-def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
+def _as_columns(batches: Sequence[FetchedBatch], raw: Sequence[RawBatch]) -> Records:
     """All records of these batches that were not read yet. Raises Malformed."""
     records, marked = records_of(raw, REPLAY_OF)
     offsets, misnumbered = counted([batch.offsets for batch in batches], raw, records.offsets)
@@ -405,12 +407,12 @@ def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
     return run if unread.all() else run.take(np.flatnonzero(unread))
 
 
-def plain_run(batches: Iterable[Fetched]) -> Records:
+def plain_run(batches: Iterable[FetchedBatch]) -> Records:
     """All records of these batches that were not read yet, read by aiokafka. Raises Malformed and one of DAMAGE."""
     return _run_of([row for batch in batches for row in _rows(batch)], {})
 
 
-def _rows(batch: Fetched) -> list[_Row]:
+def _rows(batch: FetchedBatch) -> list[_Row]:
     """A batch's records that were not read yet. Raises Malformed and one of DAMAGE."""
     records = list(headers.one_by_one(batch.data))
     offsets = np.array([record.offset for record in records], np.int64)
@@ -434,9 +436,9 @@ def _run_of(rows: Sequence[_Row], unreadable: Mapping[int, str]) -> Records:
     return Records(*integers, Spans.of(keys), Spans.of(values), replays, unreadable=unreadable)
 
 
-def _warn_misnumbered(batch: Fetched) -> None:
+def _warn_misnumbered(batch: FetchedBatch) -> None:
     """Warns once per partition that records have other offsets than the broker has assigned."""
-    partition = batch.place.rpartition(", ")[0]
+    partition = batch.location.rpartition(", ")[0]
     if partition not in batch.misnumbered:
         batch.misnumbered.add(partition)
         logger.warning(
@@ -452,6 +454,6 @@ def chunks(partition: int, start: int, end: int, found: Sequence[Records]) -> It
     for run, until in zip(found or [plain_run([])], ends, strict=True):
         if len(run.offsets) and not start <= run.offsets.min() <= run.offsets.max() < until:
             what = f"records stand outside of the offsets {start} to {until - 1}, which were fetched"
-            raise BatchDamaged(what=what, place=f"partition {partition}")
+            raise BatchDamaged(what=what, location=f"partition {partition}")
         yield Chunk.of(run, partition, start, until)
         start = until

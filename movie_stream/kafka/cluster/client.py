@@ -43,8 +43,8 @@ CLIENT_ID: Final = "movie-stream"
 
 T = TypeVar("T")
 
-inflate.bound()
-headers.take_any()
+inflate.limit_decompression()
+headers.accept_any_header_names()
 
 _FETCH_BYTES: Final = 8 << 20
 _COORDINATED_WITHIN_S: Final = 15.0
@@ -62,7 +62,7 @@ def options(settings: Settings) -> dict[str, Any]:
 
     Raises SettingMissing and SettingsError.
     """
-    inflate.allow(inflate.Limits(settings.max_record_bytes, settings.max_batch_bytes))
+    inflate.set_limits(inflate.Limits(settings.max_record_bytes, settings.max_batch_bytes))
     return {
         "bootstrap_servers": settings.require_broker(),
         "client_id": CLIENT_ID,

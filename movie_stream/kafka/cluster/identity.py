@@ -128,7 +128,7 @@ class Seen:
     """The replication factor, the smallest of its partitions."""
 
 
-async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
+async def describe_topics(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
     """The cluster's id, and each topic as reported; None if the broker is too old for the request."""
     try:
         response: Struct = await admin._send_request(_MetadataRequest(topics))
@@ -152,7 +152,7 @@ async def identities(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[
 
     A topic that does not exist has an id of zeros.
     """
-    seen = await look_at(admin, topics)
+    seen = await describe_topics(admin, topics)
     if seen is None:
         cluster = (await admin.describe_cluster())["cluster_id"]
         return {topic: f"{cluster}/{topic}" for topic in topics}

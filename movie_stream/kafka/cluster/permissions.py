@@ -16,7 +16,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFai
 from movie_stream.errors import BrokerForbids
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.access import user_of
-from movie_stream.kafka.cluster.identity import Seen, look_at
+from movie_stream.kafka.cluster.identity import Seen, describe_topics
 from movie_stream.settings import Settings
 
 Operation = Literal["Read", "Write", "Delete"]
@@ -24,17 +24,17 @@ _BITS: Final[Mapping[Operation, int]] = {"Read": 3, "Write": 4, "Delete": 6}
 """Kafka's codes of its operations."""
 
 
-async def lacking(admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]) -> list[str]:
+async def missing(admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]) -> list[str]:
     """The operations that we need (by topic) and may not do, in words; empty if the broker does not report them."""
-    found = await look_at(admin, list(needs))
+    found = await describe_topics(admin, list(needs))
     if found is None:
         return []
     _, seen = found
     topics: defaultdict[str, list[str]] = defaultdict(list)
     for topic, operations in needs.items():
-        missing = [operation for operation in operations if not _allows(seen.get(topic), operation)]
-        if missing:
-            topics[", ".join(missing)].append(topic)
+        denied = [operation for operation in operations if not _allows(seen.get(topic), operation)]
+        if denied:
+            topics[", ".join(denied)].append(topic)
     return [f"{words} on the topic{'s'[: len(names) > 1]} {', '.join(names)}" for words, names in topics.items()]
 
 
@@ -46,7 +46,7 @@ def _allows(seen: Seen | None, operation: Operation) -> bool:
     return bool(seen.operations & 1 << _BITS[operation])
 
 
-async def lacking_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
+async def missing_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
     """The missing permission on the group, if it is hidden from us, in words; a client that may describe but not read
     it gets an error when it joins.
     """
@@ -58,7 +58,9 @@ async def lacking_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
     return [f"Read on the group {group}"] if GroupAuthorizationFailedError.errno in codes else []
 
 
-async def insist(settings: Settings, admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]) -> None:
+async def require_permissions(
+    settings: Settings, admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]
+) -> None:
     """Raises BrokerForbids if we lack a permission; also if a topic seems to be missing, but is hidden."""
-    if missing := await lacking(admin, needs):
-        raise BrokerForbids(user=user_of(settings), what=missing)
+    if lacking := await missing(admin, needs):
+        raise BrokerForbids(user=user_of(settings), what=lacking)

@@ -17,23 +17,24 @@ from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
 from movie_stream.kafka.cluster import agents, client, configs, permissions
 from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.configs import LIMIT
-from movie_stream.kafka.cluster.identity import identities, look_at
+from movie_stream.kafka.cluster.identity import describe_topics, identities
 from movie_stream.settings import Settings
 
 _ALREADY_EXISTS: Final = 36
 _FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
-FORGETTING: Final = ("retention.ms", "retention.bytes")
+RETENTION_CONFIGS: Final = ("retention.ms", "retention.bytes")
 """Settings by which a broker deletes records that are still needed, unless they are -1; if unset, the broker's
 log.retention.* applies.
 """
-IN_SYNC: Final = "min.insync.replicas"
+MIN_IN_SYNC_CONFIG: Final = "min.insync.replicas"
 """The number of in-sync replicas without which a record is refused, and retried."""
-MOST_COPIES: Final = 3
+REPLICATION_FACTOR: Final = 3
 """The replication factor of topics that `init` creates, if there are as many brokers."""
-SAFE_COPIES: Final = 2
-"""IN_SYNC of topics with MOST_COPIES: one broker may be away, and acknowledged records survive the loss of one."""
-LEAST_BYTES: Final = 1 << 16
+MIN_IN_SYNC: Final = 2
+"""MIN_IN_SYNC_CONFIG of topics with REPLICATION_FACTOR: one broker may be away, and
+acknowledged records survive the loss of one."""
+MIN_RECORD_LIMIT_BYTES: Final = 1 << 16
 """The least limit on a record of our own topics that a worker starts with: the figures of one group must fit."""
 _ENVELOPE_BYTES: Final = 1 << 16
 
@@ -140,10 +141,10 @@ async def ensure(settings: Settings) -> list[str]:
         with client.explained(settings, "creating the topics"):
             existing = await partition_counts(admin, topics.all)
             counts = intended_partitions(topics, existing, settings.kafka_partitions)
-            replicas = min(MOST_COPIES, len((await admin.describe_cluster())["brokers"]))
+            replicas = min(REPLICATION_FACTOR, len((await admin.describe_cluster())["brokers"]))
             limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
-            safe = {IN_SYNC: str(SAFE_COPIES)} if replicas == MOST_COPIES else {}
-            kept = {"cleanup.policy": "delete", **dict.fromkeys(FORGETTING, "-1"), **safe}
+            safe = {MIN_IN_SYNC_CONFIG: str(MIN_IN_SYNC)} if replicas == REPLICATION_FACTOR else {}
+            kept = {"cleanup.policy": "delete", **dict.fromkeys(RETENTION_CONFIGS, "-1"), **safe}
             large = {LIMIT: str(letter_bytes(limit or _DEFAULT_MAX_RECORD_BYTES))}
             others = {topics.events: safe, topics.dead_letters: {**kept, **large}}
             missing = [
@@ -172,7 +173,7 @@ def intended_partitions(topics: Topics, existing: Mapping[str, int], events: int
     return counts | {changelog: counts[source] for source, changelog in topics.changelogs.items()}
 
 
-async def widen(settings: Settings) -> tuple[list[str], list[str]]:
+async def raise_record_limits(settings: Settings) -> tuple[list[str], list[str]]:
     """Raises max.message.bytes of our own topics if it is too low for what a worker writes.
 
     Returns the names of the changed topics, and a sentence about each that could not be changed.
@@ -196,7 +197,7 @@ def wanted_limits(names: Topics, found: Mapping[str, int | None]) -> dict[str, i
     {'letters': 1125000, 'partials': 65536}
     """
     event = found.get(names.events)
-    least = dict.fromkeys(names.written, LEAST_BYTES)
+    least = dict.fromkeys(names.written, MIN_RECORD_LIMIT_BYTES)
     if event is not None:
         least[names.dead_letters] = letter_bytes(event)
     return {topic: size for topic, size in least.items() if (now := found.get(topic)) is not None and now < size}
@@ -207,14 +208,14 @@ def letter_bytes(event: int) -> int:
     return event + max(_ENVELOPE_BYTES, event // 8)
 
 
-def insist_on_limits(names: Topics, found: Mapping[str, int | None]) -> None:
+def require_limits(names: Topics, found: Mapping[str, int | None]) -> None:
     """Raises BrokerRefused if the limit of one of our topics is too low for a worker."""
     for topic in names.written:
-        if (limit := found.get(topic)) is not None and limit < LEAST_BYTES:
+        if (limit := found.get(topic)) is not None and limit < MIN_RECORD_LIMIT_BYTES:
             raise BrokerRefused(
                 doing="checking the topics",
                 cause=f"{LIMIT} of {topic} is {limit:,}",
-                remedy=f"set it to {LEAST_BYTES:,} or more, or have it set by: movie-stream init",
+                remedy=f"set it to {MIN_RECORD_LIMIT_BYTES:,} or more, or have it set by: movie-stream init",
             )
 
 
@@ -230,12 +231,12 @@ async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None)
     with client.explained(settings, "looking at the topics"):
         partitions = await partition_counts(admin, topics.all)
         if missing := [topic for topic in topics.all if topic not in partitions]:
-            await permissions.insist(settings, admin, topics.needs)
+            await permissions.require_permissions(settings, admin, topics.needs)
             raise TopicMissing(topic=missing[0], servers=settings.require_broker())
         return Topology(partitions, await identities(admin, topics.counted))
 
 
-async def partitions_unlike_set(settings: Settings) -> str | None:
+async def partition_count_mismatch(settings: Settings) -> str | None:
     """A sentence where KAFKA_PARTITIONS is set, and the topic of the views has another number: that is not changed."""
     if "kafka_partitions" not in settings.model_fields_set:
         return None
@@ -250,7 +251,7 @@ async def partitions_unlike_set(settings: Settings) -> str | None:
     )
 
 
-def disagreements(topics: Topics, count: Mapping[str, int]) -> list[str]:
+def too_few_partitions(topics: Topics, count: Mapping[str, int]) -> list[str]:
     """A sentence for each of our topics with fewer partitions than it needs: the topic of the views may have grown
     since init.
 
@@ -268,7 +269,7 @@ def disagreements(topics: Topics, count: Mapping[str, int]) -> list[str]:
 
 async def partition_counts(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
     """The number of partitions of the topics that exist."""
-    seen = await look_at(admin, names)
+    seen = await describe_topics(admin, names)
     if seen is not None:
         return {name: topic.partitions for name, topic in seen[1].items() if not topic.error_code}
     # An old broker may create what it is asked for, so it is asked for all topics.
@@ -280,7 +281,7 @@ async def partition_counts(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -
 
 async def leaderless(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[str]:
     """The partitions of these topics that have no leader, in words; none if the broker is too old for the request."""
-    seen = await look_at(admin, names)
+    seen = await describe_topics(admin, names)
     if seen is None:
         return []
     return [f"{name}, partition {number}" for name, topic in seen[1].items() for number in topic.leaderless]

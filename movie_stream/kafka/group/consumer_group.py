@@ -116,7 +116,7 @@ class _Request(Request[_RequestStruct]):
         return request_struct_class([self._group], False, tags)
 
 
-async def look_at(admin: AIOKafkaAdminClient, group: str) -> ConsumerGroup | None:
+async def describe(admin: AIOKafkaAdminClient, group: str) -> ConsumerGroup | None:
     """The group, as its coordinator describes it; None if it has no members, or the broker has no such groups.
 
     Raises KafkaError.

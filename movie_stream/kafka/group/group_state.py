@@ -50,7 +50,7 @@ class GroupState:
         return self.state == _TANSUS_FORMING
 
     @property
-    def why_nothing_is_shared_out(self) -> str:
+    def stuck_rebalance_cause(self) -> str:
         """The likely cause of a rebalance that does not end."""
         if self.at_rest:
             return "the broker does not take this worker in"
@@ -85,7 +85,7 @@ async def describe_group(settings: Settings, admin: AIOKafkaAdminClient) -> Grou
     async def ask() -> GroupState:
         [answer] = await admin.describe_consumer_groups([settings.kafka_group])
         classic = state_of(answer)
-        if classic.state == NO_GROUP and (found := await consumer_group.look_at(admin, settings.kafka_group)):
+        if classic.state == NO_GROUP and (found := await consumer_group.describe(admin, settings.kafka_group)):
             return GroupState(found.state, frozenset(member.id for member in found.members))
         return classic
 

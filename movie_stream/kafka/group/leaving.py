@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 AT_REST_WITHIN_S: Final = 0.3
 """How long it takes to stop when nothing is in flight."""
-TOLD_WITHIN_S: Final = 1.0
+SENT_WITHIN_S: Final = 1.0
 STOPPED_WITHIN_S: Final = 0.5
 
 
@@ -38,11 +38,11 @@ async def leave_group(membership: Membership, *, reachable: bool = True) -> None
     member = coordinator.member_id
     if not reachable or not member or coordinator.coordinator_id is None:
         return
-    if await membership.would_haunt():
+    if await membership.would_block_group():
         logger.info("leaves a forming group without a request, which would block it; the session expires in seconds")
     else:
         try:
-            async with asyncio.timeout(TOLD_WITHIN_S):
+            async with asyncio.timeout(SENT_WITHIN_S):
                 await coordinator._client.send(
                     coordinator.coordinator_id, LeaveGroupRequest(coordinator.group_id, member)
                 )

@@ -57,7 +57,7 @@ async def members_of(settings: Settings, admin: AIOKafkaAdminClient) -> list[Mem
 
     async def ask() -> list[Member]:
         [answer] = await admin.describe_consumer_groups([settings.kafka_group])
-        if state_of(answer).state == NO_GROUP and (found := await consumer_group.look_at(admin, settings.kafka_group)):
+        if state_of(answer).state == NO_GROUP and (found := await consumer_group.describe(admin, settings.kafka_group)):
             return [Member(each.client, each.host.lstrip("/"), each.topics, each.partitions) for each in found.members]
         return [_member(*fields) for group in answer.groups for fields in group[5]]
 

@@ -6,7 +6,7 @@ While a group forms, Tansu 0.6 does not forget a leader that leaves, and all mem
 a join names it, and each sync is refused until it has synced. Two measures help:
 
 * A worker that may lead a forming group sends no request to leave. Its session expires within 6 s, and then Tansu
-  forgets it as it should. `leaving.py` calls `would_haunt` for that.
+  forgets it as it should. `leaving.py` calls `would_block_group` for that.
 * That fails if the group begins to form at the same time, or if another program leaves. So if the answer to a worker's
   join names a leader that was not a member before the join, and is not one after it, the worker makes that leader a
   member again, by a join in its name that is never completed: its session expires, too.
@@ -55,7 +55,7 @@ class Membership:
         since_s = self._waiting_since_s
         return 0.0 if since_s is None else monotonic() - since_s
 
-    async def would_haunt(self) -> bool:
+    async def would_block_group(self) -> bool:
         """Whether the group would wait for this member forever after a request to leave."""
         others = self._leader not in (None, self.coordinator.member_id)
         if others and self._waiting_since_s is None:

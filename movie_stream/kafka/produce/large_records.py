@@ -16,7 +16,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from movie_stream.errors import RecordTooLarge
 from movie_stream.kafka.cluster import client, topics
-from movie_stream.kafka.produce.one_record import QUICKLY, WELL, Headers, OneRecord
+from movie_stream.kafka.produce.one_record import FAST, STRONG, Headers, OneRecord
 from movie_stream.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ class LargeRecords:
 
     async def send_whole(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
         """Writes a record, acknowledged; False if the topic refuses it. Raises aiokafka's errors."""
-        batch = await _packed(key, value, headers, QUICKLY)
+        batch = await _packed(key, value, headers, FAST)
         if (self._limit is None or batch.size() <= self._limit) and await self._accepted(partition, batch):
             return True
-        return await self._accepted(partition, await _packed(key, value, headers, WELL))
+        return await self._accepted(partition, await _packed(key, value, headers, STRONG))
 
     async def send_letter(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Writes a dead letter, whole or truncated, and waits for the acknowledgement.
@@ -55,12 +55,12 @@ class LargeRecords:
         """
         if await self.send_whole(partition, key, value, headers):
             return
-        batch = await _packed(key, value, headers, QUICKLY)
+        batch = await _packed(key, value, headers, FAST)
         kept = len(key or b"") + len(value or b"")
         limit = min(await self._present_limit() or batch.size(), batch.size() - 1)
         while (kept := min(kept * 3 // 4, kept * limit // batch.size())) >= _LEAST_KEPT:
             short_key, short_value, sizes = shortened(key, value, kept)
-            batch = await _packed(short_key, short_value, (*headers, *sizes), QUICKLY)
+            batch = await _packed(short_key, short_value, (*headers, *sizes), FAST)
             if batch.size() <= limit and await self._accepted(partition, batch):
                 logger.warning(
                     "%s, partition %s: a dead letter exceeds the limit of the topic and was truncated; its record is "
@@ -68,7 +68,7 @@ class LargeRecords:
                     *(self._topic, partition),
                 )
                 return
-        raise RecordTooLarge(topic=self._topic, size=topics.LEAST_BYTES, limit=self._limit)
+        raise RecordTooLarge(topic=self._topic, size=topics.MIN_RECORD_LIMIT_BYTES, limit=self._limit)
 
     async def _present_limit(self) -> int | None:
         """The present limit of the topic."""

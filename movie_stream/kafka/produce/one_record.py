@@ -12,8 +12,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 Headers = Sequence[tuple[str, bytes]]
 
-QUICKLY: Final = 3
-WELL: Final = 12
+FAST: Final = 3
+STRONG: Final = 12
 """Levels of zstd; the second one is enough for anything that a producer has compressed."""
 
 _HEADER_BYTES: Final = 61
@@ -29,7 +29,7 @@ class OneRecord:
     """Takes the place of a BatchBuilder in aiokafka's `send_batch`.
 
     >>> batch = OneRecord(b"key", b"value " * 10_000)
-    >>> whole, packed = batch.size(), batch.packed(QUICKLY).size()
+    >>> whole, packed = batch.size(), batch.packed(FAST).size()
     >>> whole > 60_000 > 1_000 > packed
     True
     """

@@ -31,10 +31,10 @@ class Schedule(Protocol):
         """Schedules the next `events`; returns the seconds from `now` until they are to be sent."""
 
 
-class Pace:
+class ConstantRate:
     """The schedule of a constant rate of `rate` events/s; 0 is as fast as possible.
 
-    >>> pace = Pace(100, start=10.0)
+    >>> pace = ConstantRate(100, start=10.0)
     >>> pace.slice_events(5000), pace.delay(5, now=10.0), round(pace.delay(5, now=10.01), 9)
     (5, 0.0, 0.04)
     """
@@ -56,17 +56,17 @@ class Pace:
         return max(0.0, due - now)
 
 
-class Clock:
+class ReplayClock:
     """Schedules events by their timestamps, on a clock that runs `speed` times as fast as ours.
 
-    >>> clock = Clock(60, start=10.0, first_ms=0)
-    >>> hour = clock.over(np.array([0, 1_000, 3_600_000]))
+    >>> clock = ReplayClock(60, start=10.0, first_ms=0)
+    >>> hour = clock.schedule_of(np.array([0, 1_000, 3_600_000]))
     >>> hour.slice_events(3), hour.delay(2, now=10.0), hour.slice_events(1), hour.delay(1, now=10.0)
     (2, 0.0, 1, 60.0)
 
     A pause on our clock is at most `max_gap_s` long; later events are sent earlier by the rest.
 
-    >>> Clock(60, start=10.0, first_ms=0, max_gap_s=5).over(np.array([3_600_000])).delay(1, now=10.0)
+    >>> ReplayClock(60, start=10.0, first_ms=0, max_gap_s=5).schedule_of(np.array([3_600_000])).delay(1, now=10.0)
     5.0
     """
 
@@ -75,7 +75,7 @@ class Clock:
         self._max_gap_s = max_gap_s
         self._last_ms, self._due_s = first_ms, start
 
-    def over(self, times_ms: NDArray[np.int64]) -> Schedule:
+    def schedule_of(self, times_ms: NDArray[np.int64]) -> Schedule:
         """The schedule of events with these timestamps, in this order."""
         if self._max_gap_s is None:
             return _Over(self._start + (times_ms - self._first_ms) / (1000 * self._speed))

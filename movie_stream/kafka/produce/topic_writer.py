@@ -40,7 +40,7 @@ from movie_stream.console.logs import unlogged
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.diagnosis import why_closed
-from movie_stream.kafka.cluster.permissions import insist
+from movie_stream.kafka.cluster.permissions import require_permissions
 from movie_stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ CLOSE_SECONDS: Final = 0.5
 TURNS: Final = 5
 """Iterations of the event loop that the client gets to send batches before the caller continues."""
 
-AWAY: Final = (
+BROKER_AWAY: Final = (
     KafkaConnectionError,
     KafkaTimeoutError,
     NodeNotReadyError,
@@ -94,10 +94,10 @@ class Written:
     next_offset: int | None = None
     """The offset after the last of them; None if there are none, or the broker did not say."""
 
-    def and_then(self, records: int, base_offset: int) -> Written:
+    def plus(self, records: int, base_offset: int) -> Written:
         """The sum with one more batch at `base_offset`, which is negative if the broker no longer knows it.
 
-        >>> Written(3, 7).and_then(2, 9), Written(3, 7).and_then(2, -1)
+        >>> Written(3, 7).plus(2, 9), Written(3, 7).plus(2, -1)
         (Written(records=5, next_offset=11), Written(records=5, next_offset=None))
         """
         return Written(self.records + records, base_offset + records if base_offset >= 0 else None)
@@ -149,7 +149,7 @@ class TopicWriter:
         """Waits until everything is acknowledged."""
         await self._wait_for(range(self.partition_count))
 
-    def forget(self) -> None:
+    def abandon(self) -> None:
         """Gives up the unacknowledged records."""
         for sent in self._in_flight.values():
             sent.future.cancel()
@@ -179,7 +179,7 @@ class TopicWriter:
             with self._worded_errors():
                 if sent.future.done():
                     base_offset = sent.future.result().offset
-                    self._written[partition] = self._written[partition].and_then(sent.records, base_offset)
+                    self._written[partition] = self._written[partition].plus(sent.records, base_offset)
                     del self._in_flight[partition]
                 elif sent.deadline <= time.monotonic():
                     raise TimeoutError
@@ -238,13 +238,13 @@ async def open_topic(
             partitions = (await producer.client.fetch_all_metadata()).partitions_for_topic(topic)
         if not partitions:
             async with client.admin(settings) as admin:
-                await insist(settings, admin, {topic: ["Write"]})
+                await require_permissions(settings, admin, {topic: ["Write"]})
             raise TopicMissing(topic=topic, servers=settings.require_broker())
         writer = TopicWriter(producer, settings, topic, len(partitions), ack_timeout)
         try:
             yield writer
         finally:
-            writer.forget()
+            writer.abandon()
     finally:
         await _stop(producer)
 
@@ -257,7 +257,7 @@ def worded_errors(settings: Settings, topic: str, acknowledged: int = 0) -> Iter
         yield
     except UnknownTopicOrPartitionError as error:
         raise TopicMissing(topic=topic, servers=servers) from error
-    except AWAY as error:
+    except BROKER_AWAY as error:
         late = isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError))
         what = "it does not answer in time" if late else "no connection"
         so_far = f"; {acknowledged} events were acknowledged until then" if acknowledged else ""

@@ -29,7 +29,7 @@ LONGEST_REMEMBERED: Final = 600
 
 NO_VALUE: Final = frozenset({"NULL", "null", "NaN", "\\N", "N/A", "None"})
 """What databases and pandas write for a missing number."""
-IN_OTHER_WORDS: Final = "numbers with NULL, NaN, N/A or the like, taken as missing"
+NULL_WORDS: Final = "numbers with NULL, NaN, N/A or the like, taken as missing"
 
 
 class NoNumber:

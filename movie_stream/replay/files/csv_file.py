@@ -12,7 +12,7 @@ from movie_stream.errors import FileRefused, InputError
 from movie_stream.replay.files.csv_header import check_beginning, check_mark, declared_delimiter, delimiter_of
 from movie_stream.replay.files.csv_rows import BAD_QUOTES, CsvRows
 from movie_stream.replay.files.encodings import NAMED, UTF8, WESTERN, candidates, marked
-from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.files.source_file import BUFFER_BYTES, SourceFile
 from movie_stream.replay.files.table import TableRows, hashes
 
 OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
@@ -27,7 +27,7 @@ class CsvFile:
 
     kind = ""
 
-    def __init__(self, opened: Opened, encoding: str | None = None, otherwise: str | None = None) -> None:
+    def __init__(self, opened: SourceFile, encoding: str | None = None, otherwise: str | None = None) -> None:
         self.opened, self.path = opened, opened.path
         self._is_given, self._otherwise = encoding is not None, otherwise
         try:

@@ -26,7 +26,7 @@ from movie_stream.replay.files.csv_rows import (
     Rows,
 )
 from movie_stream.replay.files.encodings import NAMED, ODD, UTF8, candidates, marked
-from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.files.source_file import BUFFER_BYTES, SourceFile
 from movie_stream.replay.files.table import TableRows, hashes, text_values
 from movie_stream.replay.files.temporary import temporary_file
 
@@ -67,7 +67,7 @@ class JsonFile:
 
     kind = ", in lines of JSON"
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: SourceFile) -> None:
         self.opened, self.path, self.line = opened, opened.path, 1
         try:
             self.size_bytes = opened.file.seek(0, os.SEEK_END)
@@ -140,7 +140,7 @@ class JsonFile:
         return hashes(self.opened.file, self.size_bytes, first)
 
 
-def _become_utf_8(opened: Opened, encoding: str, start: int) -> int:
+def _become_utf_8(opened: SourceFile, encoding: str, start: int) -> int:
     """Replaces a file with a copy in UTF-8 of its bytes from `start` on; returns the copy's size in bytes.
 
     An invalid character stays invalid in the copy, so that its row is refused.

@@ -12,7 +12,7 @@ import numpy as np
 
 from movie_stream.errors import InputError, MovieStreamError
 from movie_stream.replay.files.csv_rows import Rows
-from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.files.source_file import BUFFER_BYTES, SourceFile
 from movie_stream.replay.files.table import TableRows, hashes, text_values
 
 MAGIC: Final = b"PAR1"
@@ -47,7 +47,7 @@ class ParquetFile:
 
     kind = ", in Parquet"
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: SourceFile) -> None:
         self.opened, self.path, self.line = opened, opened.path, 1
         try:
             self._pyarrow = pyarrow_for(opened.path)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.files.opened import Opened
+from movie_stream.replay.files.source_file import SourceFile
 
 HASHED_BYTES: Final = 1 << 22
 """Bytes of a file that are hashed in one step."""
@@ -46,7 +46,7 @@ class TableRows(Protocol):
 class Table(Protocol):
     """An open file of rows."""
 
-    opened: Opened
+    opened: SourceFile
     path: Path | str
     line: int
     """The line number of the header."""

@@ -103,7 +103,7 @@ class CatalogueFormat(Format):
     """What views lack, by the optional column that is missing."""
 
     @classmethod
-    def lacking(cls, names: Sequence[str]) -> str:
+    def describe_missing(cls, names: Sequence[str]) -> str:
         """What a file with these names lacks, for messages; empty if nothing."""
         parts = [f"no {column}, so {what}" for column, what in cls.without.items() if column not in cls.meant(names)]
         return "; ".join(parts)

@@ -18,7 +18,7 @@ from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_header import meant
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.files.opened import Opened, opened
+from movie_stream.replay.files.source_file import SourceFile, open_source_file
 from movie_stream.replay.files.table import Table, settled, whole
 from movie_stream.replay.formats.format import VIEW, ViewsFormat
 from movie_stream.replay.formats.genres import Choice, Chooser, listed
@@ -123,8 +123,8 @@ def _milliseconds(seconds: str) -> str:
     return f"{seconds}000" if len(seconds) in SECOND_DIGITS and seconds.isdigit() else seconds
 
 
-def _films(source: Opened, movies: Path | None) -> Opened:
-    found = source.beside(FILMS) if movies is None else opened(movies)
+def _films(source: SourceFile, movies: Path | None) -> SourceFile:
+    found = source.beside(FILMS) if movies is None else open_source_file(movies)
     if found is None:
         raise InputError(
             path=source.path,

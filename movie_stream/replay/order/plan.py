@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from movie_stream.errors import UsageError
-from movie_stream.events.time_range import EVER, NOW, TimeRange, moment_ms
+from movie_stream.events.time_range import EVER, NOW, TimeRange, parse_time_ms
 from movie_stream.kafka.produce.pace import check_rate
 from movie_stream.settings import A_DURATION, parse_duration
 
@@ -119,7 +119,7 @@ def plan_of(
 ) -> Plan:
     """The plan, from times as a user writes them. Raises UsageError."""
     between = TimeRange(
-        None if start is None else moment_ms("--start", start), None if end is None else moment_ms("--end", end)
+        None if start is None else parse_time_ms("--start", start), None if end is None else parse_time_ms("--end", end)
     )
     if between.start_ms is not None and between.end_ms is not None and between.start_ms >= between.end_ms:
         raise UsageError(argument="--end", expected=f"a time after --start {start}", got=end)
@@ -132,7 +132,7 @@ def plan_of(
         limit=limit,
         between=between,
         shift_to_now=shift_to == NOW,
-        shift_to_ms=None if shift_to in (None, NOW) else moment_ms("--shift-to", shift_to or ""),
+        shift_to_ms=None if shift_to in (None, NOW) else parse_time_ms("--shift-to", shift_to or ""),
         anchor=anchor,
         loop=loop,
         late_anyway=late_anyway,

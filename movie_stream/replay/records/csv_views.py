@@ -14,9 +14,9 @@ import numpy as np
 from movie_stream.errors import InputError
 from movie_stream.events.contract import OPTIONAL
 from movie_stream.replay.files.csv_cells import (
-    IN_OTHER_WORDS,
     MILLISECOND_DIGITS,
     NO_VALUE,
+    NULL_WORDS,
     even_timestamps,
     in_milliseconds,
     is_other_number,
@@ -24,7 +24,7 @@ from movie_stream.replay.files.csv_cells import (
 )
 from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.files.opened import opened
+from movie_stream.replay.files.source_file import open_source_file
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of
 from movie_stream.replay.formats.format import Format, ViewsFormat
@@ -44,7 +44,7 @@ class ViewsFile(ReplayInput):
         movies: Path | None = None,
         genre: Choice = "first",
     ) -> None:
-        self._csv = CsvFile(opened(file)) if isinstance(file, (str, Path)) else file
+        self._csv = CsvFile(open_source_file(file)) if isinstance(file, (str, Path)) else file
         try:
             kind = kind or format_of(self._csv)
             if not issubclass(kind, ViewsFormat):
@@ -100,7 +100,7 @@ class ViewsFile(ReplayInput):
         for position in self._numbers:
             if NO_VALUE.isdisjoint(columns[position]):
                 continue
-            self.mended[IN_OTHER_WORDS] += sum(cell in NO_VALUE for cell in columns[position])
+            self.mended[NULL_WORDS] += sum(cell in NO_VALUE for cell in columns[position])
             columns[position] = ["" if cell in NO_VALUE else cell for cell in columns[position]]
         return Rows(columns, rows.lines, rows.refused)
 

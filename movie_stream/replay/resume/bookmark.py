@@ -49,7 +49,7 @@ class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     now_ms: int
     """When the first run began: the present by which views lie in the future."""
     future_tolerance_ms: int
-    places: list[PartitionProgress]
+    partitions: list[PartitionProgress] = msgspec.field(name="places")
     """The progress by partition."""
     finished: bool
     saved_at: str
@@ -59,7 +59,7 @@ class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def views(self) -> int:
         """How many views have certainly arrived."""
-        return sum(partition.views for partition in self.places)
+        return sum(partition.views for partition in self.partitions)
 
 
 class BookmarkFile:

@@ -125,7 +125,7 @@ class Resumption:
     async def start(self) -> None:
         """Looks up the ends of the partitions, after the survey of the file and before the first view is sent."""
         if self.earlier:
-            self._before = list(self.earlier.places)
+            self._before = list(self.earlier.partitions)
             self._to_skip = [partition.views for partition in self._before]
             await self._open_topic()
             self._unfinished = True
@@ -173,7 +173,7 @@ class Resumption:
             topic_identity=self._identity,
             now_ms=self._views.now_ms,
             future_tolerance_ms=self.future_tolerance_ms,
-            places=self._progress(),
+            partitions=self._progress(),
             finished=not self._unfinished,
             saved_at=utc_now(),
         )
@@ -268,8 +268,8 @@ class Resumption:
             return f"the topic {earlier.topic}", self._topic, f"set KAFKA_TOPIC={earlier.topic}"
         if earlier.topic_identity != self._identity:
             return f"the topic {self._topic} of then ({earlier.topic_identity})", f"another ({self._identity})", broker
-        if len(earlier.places) != count:
-            return f"{len(earlier.places)} partitions of {self._topic}", str(count), broker
+        if len(earlier.partitions) != count:
+            return f"{len(earlier.partitions)} partitions of {self._topic}", str(count), broker
         size_bytes = self._views.file_bytes
         if earlier.size_bytes != size_bytes:
             return f"the file of then, {earlier.size_bytes:,} bytes", f"{size_bytes:,} bytes", "restore it"

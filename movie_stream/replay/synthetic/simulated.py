@@ -57,7 +57,7 @@ class SimulatedViews(ReplayInput):
             first = self.refused[0] if self.refused else RefusedRow(1, "there is nothing below the header")
             raise FileRefused(path=self.path, line=first.line, why=first.reason, remedy="correct the file")
         self._catalogue = catalogue_of(films, genre)
-        lacking = kind.lacking(csv_file.names)
+        lacking = kind.describe_missing(csv_file.names)
         made_up = f"{number_of(simulation.count, 'view')} {'is' if simulation.count == 1 else 'are'} made up"
         self.what = f"{kind.described()}{csv_file.kind}, {number_of(len(films), 'film')}; {made_up}"
         self.what += f"; {lacking}" if lacking else ""

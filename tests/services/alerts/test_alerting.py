@@ -19,15 +19,15 @@ from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.rule_file import RuleFile, parsed
 from movie_stream.alerts.store import Store
 from movie_stream.commands.alerts.in_words import reached_in_words
-from movie_stream.commands.doctor.alerts import look_at_alerts
+from movie_stream.commands.doctor.alerts import check_alerts
 from movie_stream.commands.doctor.findings import Findings, Row
-from movie_stream.events.moment import timestamp_ms_of
-from movie_stream.kafka.offsets import Held
+from movie_stream.events.timestamps import timestamp_ms_of
+from movie_stream.kafka.offsets import OpenTransaction
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.mongo.alerts import progress
 from movie_stream.mongo.client import Database
-from movie_stream.mongo.workers import Heartbeat, Holding, Standing
+from movie_stream.mongo.workers import Heartbeat, OwnedPartition, WorkerStatus
 from movie_stream.settings import Settings
 
 RUN = 5
@@ -49,15 +49,15 @@ def alerting(settings: Settings, db: Database, sources: int = 1) -> Alerting:
 
 
 async def beats(db: Database, settings: Settings, host: str, has: str | None) -> None:
-    held = (Holding("partials", 0, 7, 0),)
-    standing = Standing(settings.kafka_group, "running", RUN, None, held, rules=has)
+    held = (OwnedPartition("partials", 0, 7, 0),)
+    standing = WorkerStatus(settings.kafka_group, "running", RUN, None, held, rules=has)
     heart = Heartbeat(db, lambda: standing, host=host, pid=1)
     await heart._write(db["_workers"])
 
 
 async def told(of: Alerting) -> dict[Any, Any]:
     values = Values()
-    await of.tell(values)
+    await of.export(values)
     found = [(metric, labels, number) for metric, by in values.of.items() for labels, number in by.items()]
     return {(metric.name.removeprefix("movie_stream_alerts_"), *labels): number for metric, labels, number in found}
 
@@ -183,7 +183,7 @@ async def test_a_worker_without_rules_or_with_others_is_named_once(
 
 
 async def doctored(settings: Settings) -> list[Row]:
-    return await (findings := Findings("alerts")).of(look_at_alerts(settings, findings))
+    return await (findings := Findings("alerts")).of(check_alerts(settings, findings))
 
 
 async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
         "host, process 12, evaluates; evaluated until 2024-10-31 14:05 UTC, by the time of the views"
     )
     assert (await doctored(settings))[0].what == "ALERTS_FILE is not set here, and other workers have rules"
-    await store.waits("partition 3 stands still", datetime(2024, 11, 1, tzinfo=UTC))
+    await store.set_blocked("partition 3 stands still", datetime(2024, 11, 1, tzinfo=UTC))
     await db["_deliveries"].insert_many(
         [
             {
@@ -236,8 +236,8 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
         "UTC; log did not take one: no answer",
         "messages given up within a week: 1",
     ]
-    await store.waits(None)
-    assert (await progress(db)).waits_for is None
+    await store.set_blocked(None)
+    assert (await progress(db)).blocked_on is None
 
 
 async def test_the_doctor_says_at_once_that_a_receiver_refuses(
@@ -268,7 +268,7 @@ async def test_what_an_open_transaction_holds_is_not_taken_to_be_complete_at_the
     watermarks = {0: start_ms + 30 * minute_ms, 1: start_ms + 10 * minute_ms}  # of 2 all records are held
     await Completeness(db, RUN, {}, timedelta(minutes=1)).published(0, watermarks, ())
     of = alerting(settings, db, sources=3)
-    await of.finish([] if topic is None else [Held(TopicPartition(topic, partition), 5, 3)])
+    await of.finish([] if topic is None else [OpenTransaction(TopicPartition(topic, partition), 5, 3)])
     found = await db["_alerting"].find_one({"kind": "control"})
     assert found is not None
     until = None if minutes is None else start + timedelta(minutes=minutes)

@@ -28,7 +28,7 @@ from movie_stream.alerts.rules import Beyond, Rule
 from movie_stream.alerts.sending import NotSent, Origin, Sender, key_of, line_of, payload_of
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.masking import masked
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
@@ -83,7 +83,7 @@ def courier(db: Database, *receivers: Receiver) -> Courier:
 
 async def deliver_all(db: Database, *receivers: Receiver) -> None:
     """What is due, and only that."""
-    await courier(db, *receivers).deliver_what_is_new()
+    await courier(db, *receivers).deliver_due()
 
 
 async def due_now(db: Database) -> None:
@@ -241,11 +241,11 @@ async def test_a_receiver_that_is_away_is_asked_with_one_message_and_then_gets_a
         await stored(db, *(alert(of, subject=f"s{n}") for n in range(5)))
         await fill(db, of)
         deliveries = courier(db, ops)
-        standing, looks = deliveries._standings["webhook.ops"], 0
+        status, looks = deliveries._statuses["webhook.ops"], 0
 
         def may() -> bool:
             nonlocal looks
-            looks += standing.away
+            looks += status.away
             if looks > 5:
                 asked.set()
             return True
@@ -257,7 +257,7 @@ async def test_a_receiver_that_is_away_is_asked_with_one_message_and_then_gets_a
                 await asked.wait()
                 assert len(receiver.received) == 1, "the others wait, and cost no time"
                 receiver.behaviour = "takes"
-                standing.away_until_s = float("-inf")  # time passes
+                status.away_until_s = float("-inf")  # time passes
                 while await outbox(db).waiting():  # noqa: ASYNC110 - MongoDB tells nobody
                     await asyncio.sleep(0.01)
         finally:
@@ -301,8 +301,8 @@ async def test_after_days_it_is_given_up_with_a_line(db: Database, caplog: pytes
         await fill(db, of)
         await db["_deliveries"].update_many({}, {"$set": {"created": NOW - timedelta(days=1)}})
         giving_up, told = courier(db, ops), Values()
-        await giving_up.deliver_what_is_new()
-        giving_up.tell(told)
+        await giving_up.deliver_due()
+        giving_up.export(told)
         ends = {labels[1]: count for labels, count in told.of[catalogue.ALERT_MESSAGES].items()}
         assert ends == {"arrived": 0, "failed": 0, "given up": 1}
         assert "is given up after 1 attempts: it answers 500" in caplog.text
@@ -378,7 +378,7 @@ async def test_a_url_that_is_wrong_or_away_keeps_a_message_from_no_other(
         async with Sender(ORIGIN) as sender:
             for _ in range(3):
                 assert await deliveries.deliver(sender, team)
-                assert not deliveries._standings[team.name].away, "one of its services takes messages"
+                assert not deliveries._statuses[team.name].away, "one of its services takes messages"
                 await due_now(db)
         assert await outbox(db).waiting() == 0
         assert (len(good.received), len(away.received)) == (1, 3)

@@ -25,9 +25,9 @@ from movie_stream.alerts.kinds import quality_fields
 from movie_stream.alerts.quality import light_by, partitions_in
 from movie_stream.alerts.rules import ALL, EACH, Beyond, LightAtLeast, Quality, Rule
 from movie_stream.alerts.store import LeaseLost, Store
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database
-from movie_stream.mongo.workers import Holding, Standing, WorkerSeen
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport, WorkerStatus
 from tests.support.alerts import reference
 
 RUN = 3
@@ -105,10 +105,10 @@ async def test_a_source_that_gets_on_by_less_than_a_minute_is_told_to_move(
     seen = []
     for second in range(0, 50, 5):  # all of it in one minute of event time
         watermarks = {0: START_MS + second * 1_000}
-        if completeness.untold(0, watermarks):
+        if completeness.needs_report(0, watermarks):
             await completeness.published(0, watermarks, ())
             seen.append((await Store(db, RUN, "me").published()).watermarks[0][0] - START_MS)
-        assert not completeness.untold(0, watermarks) or seen[-1] < second * 1_000, "there is nothing new"
+        assert not completeness.needs_report(0, watermarks) or seen[-1] < second * 1_000, "there is nothing new"
         now_s += 5
     assert seen == [0, 15_000, 30_000, 45_000]
 
@@ -290,12 +290,12 @@ async def test_what_a_process_found_that_was_stopped_meanwhile_is_refused(
     assert await found(db) == wanted(publisher) == []
 
 
-def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> WorkerSeen:
+def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> WorkerReport:
     """A worker that holds both partitions."""
     now = datetime.now(UTC)
-    held = (Holding("events", 0, 7, lag), Holding("partials", 0, 7, partials_lag))
+    held = (OwnedPartition("events", 0, 7, lag), OwnedPartition("partials", 0, 7, partials_lag))
     age = timedelta(minutes=5) if silent else timedelta()
-    return WorkerSeen("w", "host", 1, "0", now, now, age, Standing("group", "running", RUN, None, held))
+    return WorkerReport("w", "host", 1, "0", now, now, age, WorkerStatus("group", "running", RUN, None, held))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> Wo
     ],
 )
 async def test_silence_is_told_by_the_clock_while_all_is_counted(
-    db: Database, workers: list[WorkerSeen], goes_on: bool
+    db: Database, workers: list[WorkerReport], goes_on: bool
 ) -> None:
     """A view of three hours ago that came as it was new; since then nothing."""
     publisher, ago_ms = Publisher(db), 3 * HOUR_MS
@@ -581,7 +581,7 @@ async def test_what_a_process_deletes_that_was_stopped_meanwhile_is_kept(db: Dat
     )
     slow.store.lease = dataclasses.replace(slow.store.lease, until=slow.store.lease.now - timedelta(minutes=1))
     await evaluator(db, "other").store.claim()
-    for deletes in (slow.store.forget("busy"), slow.store.clear(), slow.store.remove([marker])):
+    for deletes in (slow.store.delete_progress("busy"), slow.store.clear(), slow.store.remove([marker])):
         with pytest.raises(LeaseLost):
             await deletes
     left = {found["_id"] async for found in db["_alerting"].find()}

@@ -13,7 +13,7 @@ from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rules import ALL, HOUR_MS, Beyond, Rule
 from movie_stream.alerts.store import Store
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.client import Database
 from tests.services.alerts import test_delivery as delivery
 from tests.services.alerts.test_delivery import NOW, NOW_MS, alert, fill, outbox, rule, stored, withdrawn

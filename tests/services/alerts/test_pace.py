@@ -21,11 +21,11 @@ from tests.services.alerts.test_evaluator import RUN, START_MS, TOPICS, Publishe
 
 @pytest.fixture
 async def db(db: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    monkeypatch.setattr(pace, "GIVES_WAY_EVERY_S", 0.0)  # at each opportunity
+    monkeypatch.setattr(pace, "YIELDS_EVERY_S", 0.0)  # at each opportunity
     return db
 
 
-class Turns:
+class Yielder:
     """Counts how often somebody else has had one."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Turns:
 
 
 async def turns_during(work: Any) -> tuple[Any, int]:
-    turns = Turns()
+    turns = Yielder()
     other = asyncio.create_task(turns.run())
     try:
         return await work, turns.count

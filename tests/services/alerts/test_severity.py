@@ -12,7 +12,7 @@ from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rules import ALL, HOUR_MS, Beyond, Rule
 from movie_stream.alerts.store import Store
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings

@@ -9,16 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from movie_stream.columnar.allocator import PAGES_FROM_BYTES, Room
+from movie_stream.columnar.allocator import PAGES_FROM_BYTES, GrowableArray
 
 PROGRAM = """
 import sys
 import numpy as np
 import psutil
-from movie_stream.columnar.allocator import LARGE_BYTES, give_back, trim
+from movie_stream.columnar.allocator import LARGE_BYTES, configure_malloc, trim
 
 if "give back" in sys.argv:
-    give_back()
+    configure_malloc()
 np.ones(16 << 20, np.uint8)  # freed at once: glibc takes it as a sign that such arrays come and go
 size = LARGE_BYTES // 2 if "small" in sys.argv else 2 * LARGE_BYTES
 arrays = [np.ones(size, np.uint8) for _ in range(100_000_000 // size)]
@@ -47,12 +47,12 @@ TOO_LARGE = [1 << 61, 1 << 64]
 @pytest.mark.parametrize("rows", TOO_LARGE)
 def test_an_array_that_is_too_large_is_a_memory_error(rows: int) -> None:
     with pytest.raises(MemoryError):
-        Room((rows,), np.dtype(np.int8))
+        GrowableArray((rows,), np.dtype(np.int8))
 
 
 @pytest.mark.parametrize("rows", TOO_LARGE)
 def test_room_that_is_too_large_is_a_memory_error_and_changes_nothing(rows: int) -> None:
-    room = Room((PAGES_FROM_BYTES,), np.dtype(np.int8))
+    room = GrowableArray((PAGES_FROM_BYTES,), np.dtype(np.int8))
     room.array[:] = 7
     with pytest.raises(MemoryError):
         room.extend(rows)
@@ -63,7 +63,7 @@ def test_room_that_is_too_large_is_a_memory_error_and_changes_nothing(rows: int)
 
 @pytest.mark.parametrize("rows", [10, 2 * PAGES_FROM_BYTES])
 def test_what_is_held_of_an_array_is_still_there_when_it_was_made_longer(rows: int) -> None:
-    room = Room((rows, 2), np.dtype(np.int16))
+    room = GrowableArray((rows, 2), np.dtype(np.int16))
     room.array[:] = np.arange(2 * rows).reshape(rows, 2)
     part, wanted = room.array[5:8], room.array[5:8].tolist()
     for _ in range(3):

@@ -11,9 +11,9 @@ from aiokafka.admin import NewTopic
 from bson.int64 import Int64
 
 from movie_stream import __version__
-from movie_stream.commands.doctor.command import SCRATCH, look_at_retention
+from movie_stream.commands.doctor.command import SCRATCH, check_retention
 from movie_stream.commands.doctor.findings import Findings
-from movie_stream.commands.doctor.workers import look_at_workers
+from movie_stream.commands.doctor.workers import check_workers
 from movie_stream.embedded.launch import free_port
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.mongo import runs, schema
@@ -115,7 +115,7 @@ async def test_topics_that_do_not_keep_what_is_needed_are_named(settings: Settin
         )
         await topics.ensure(settings)
         findings = Findings("retention")
-        await look_at_retention(findings, admin, names)
+        await check_retention(findings, admin, names)
     rows = {row.what: row for row in findings.rows}
     assert [(row.check, row.state) for row in findings.rows] == [
         *(("retention", state) for state in ("warn", "fail", "warn", "warn"))
@@ -143,7 +143,7 @@ async def test_what_a_stranger_has_committed_before_is_told(settings: Settings) 
     finally:
         await stranger.stop()
     findings = Findings("workers")
-    await look_at_workers(settings, findings)
+    await check_workers(settings, findings)
     [row] = [row for row in findings.rows if row.check == "group"]
     assert row.state == "warn"
     assert row.what == (

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from pydantic import SecretStr
 
-from movie_stream.commands.doctor.feed import look_at_feed
+from movie_stream.commands.doctor.feed import check_feed
 from movie_stream.commands.doctor.feed_client import client_for
 from movie_stream.embedded.launch import free_port
 from movie_stream.errors import UsageError
@@ -62,7 +62,7 @@ def test_nobody_there(settings: Settings) -> None:
 
 def test_tls_is_asked_of_a_server_that_has_none(settings: Settings) -> None:
     with answering(200, {}, b"") as address:
-        [failed] = asyncio.run(look_at_feed(settings, address.replace("http:", "https:")))
+        [failed] = asyncio.run(check_feed(settings, address.replace("http:", "https:")))
     assert (failed.check, failed.state) == ("address", "fail")
     assert "does not speak TLS" in failed.what
     assert "--url http://" in failed.remedy
@@ -75,7 +75,7 @@ def test_the_token_is_no_part_of_the_address(settings: Settings) -> None:
 
 def test_what_answers_and_is_no_feed_has_said_nothing_about_a_token(settings: Settings) -> None:
     with answering(200, {}, b"<html>hello</html>") as address:
-        found = asyncio.run(look_at_feed(settings, address))
+        found = asyncio.run(check_feed(settings, address))
     assert [(row.check, row.state) for row in found] == [("address", "ok"), ("service document", "fail")]
 
 
@@ -108,7 +108,7 @@ def test_an_address_without_the_feed_is_refused(settings: Settings) -> None:
 def test_strange_answers(settings: Settings, status: int, headers: Mapping[str, str], body: bytes, words: str) -> None:
     with answering(status, headers, body) as address:
         guarded = settings.model_copy(update={"api_token": SecretStr(TOKEN)})
-        failed = asyncio.run(look_at_feed(guarded, address))[-1]
+        failed = asyncio.run(check_feed(guarded, address))[-1]
     assert failed.state == "fail"
     assert words in f"{failed.what} {failed.remedy}"
     assert failed.remedy

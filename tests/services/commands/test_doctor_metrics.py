@@ -13,10 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from movie_stream.commands.doctor.findings import Findings, Row
-from movie_stream.commands.doctor.metrics import look_at_metrics
+from movie_stream.commands.doctor.metrics import check_metrics
 from movie_stream.embedded.launch import free_port
 from movie_stream.metrics import catalogue
-from movie_stream.metrics.catalogue import Told
+from movie_stream.metrics.catalogue import Process
 from movie_stream.metrics.endpoint import served
 from movie_stream.metrics.values import Values
 from movie_stream.settings import Settings
@@ -24,12 +24,12 @@ from movie_stream.settings import Settings
 
 async def looked(port: int | None, host: str = "127.0.0.1") -> list[Row]:
     findings = Findings("metrics")
-    await look_at_metrics(Settings(metrics_port=port, metrics_host=host), findings)
+    await check_metrics(Settings(metrics_port=port, metrics_host=host), findings)
     return findings.rows
 
 
 @pytest.mark.parametrize(("process", "says"), [("worker", "a worker answers"), ("serve", "serve answers")])
-async def test_who_answers(process: Told, says: str) -> None:
+async def test_who_answers(process: Process, says: str) -> None:
     def told() -> Values:
         values = Values()
         values.set(catalogue.EVENTS if process == "worker" else catalogue.IN_FLIGHT, 3)

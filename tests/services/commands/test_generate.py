@@ -21,7 +21,7 @@ from movie_stream.events.event import ENCODER, View, decode
 from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.source import source_of
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
-from movie_stream.replay.synthetic.made_up import MadeUp
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews
 from movie_stream.settings import Settings
 from tests.support.input.generated_csv import csv_text
 from tests.support.whole_path import PATIENCE_S, command, database, environment, log_of, records, started, succeed
@@ -92,12 +92,12 @@ def test_an_unfinished_file_does_not_stay(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("movie_stream.replay.synthetic.generate.GeneratedRows.csv_lines", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_file(MadeUp(count=10), tmp_path / "views.csv", "csv")
+        write_file(SyntheticViews(count=10), tmp_path / "views.csv", "csv")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_views_are_a_header(tmp_path: Path) -> None:
-    write_file(MadeUp(count=0), tmp_path / "views.csv", "csv")
+    write_file(SyntheticViews(count=0), tmp_path / "views.csv", "csv")
     assert (tmp_path / "views.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
@@ -143,7 +143,7 @@ def test_up_to_now(tmp_path: Path) -> None:
 def test_the_last_line_counts_the_faults(tmp_path: Path) -> None:
     options = ["--count", "20000", "--seed", "3", "--late-fraction", "0.02", "--bad-fraction", "0.01"]
     done = run("--output", "views.csv", *options, cwd=tmp_path)
-    made = list(MadeUp(count=20_000, seed=3, late=0.02, bad=0.01).chunks())
+    made = list(SyntheticViews(count=20_000, seed=3, late=0.02, bad=0.01).chunks())
     late, bad = sum(len(rows.late) for rows in made), sum(len(rows.damages) for rows in made)
     assert done.stderr == f"Wrote 20,000 views to views.csv, {late} of them late and {bad} bad.\n"
     with ViewsFile(tmp_path / "views.csv") as file:

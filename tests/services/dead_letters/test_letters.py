@@ -146,10 +146,10 @@ async def test_only_this_run_of_this_topic_and_what_a_worker_wrote(monkeypatch: 
     for run, places, elsewhere in ((RUN, [3], 2), (None, [3, 1], 1)):
         found, extent = opened(monkeypatch, log, Scope(TOPIC, run))
         assert [letter.original async for some in found.newest_first(extent) for letter in some] == places
-        assert (found.read, found.strange, found.elsewhere) == (7, 1, elsewhere)
+        assert (found.read, found.foreign, found.elsewhere) == (7, 1, elsewhere)
         found, extent = opened(monkeypatch, log, Scope(TOPIC, run))
         assert [letter.original async for some in found.oldest_first(extent) for letter in some] == places[::-1]
-        assert (found.read, found.strange, found.elsewhere) == (14, 1, elsewhere), "which reads all of it twice"
+        assert (found.read, found.foreign, found.elsewhere) == (14, 1, elsewhere), "which reads all of it twice"
 
 
 def test_a_selection() -> None:

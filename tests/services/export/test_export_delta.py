@@ -21,7 +21,7 @@ from movie_stream.export import arrow, delta_mirror, delta_scope, delta_table
 from movie_stream.export.arrow import ExtraMissing
 from movie_stream.export.columns import ROWS_AT_ONCE, columns_of
 from movie_stream.export.delta_mirror import TableBusy, mirrored
-from movie_stream.export.delta_place import TableDiffers
+from movie_stream.export.delta_path import TableDiffers
 from movie_stream.export.delta_scope import Scope
 from movie_stream.export.delta_table import MirrorTable
 from movie_stream.export.new_file import ExportFailed

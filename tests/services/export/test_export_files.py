@@ -22,7 +22,7 @@ from movie_stream.commands.export.by_range import AllGone
 from movie_stream.errors import UsageError
 from movie_stream.export import documents as exported
 from movie_stream.export import excel_file
-from movie_stream.export.bookkeeping import FolderOfAnother, NotesSpoilt
+from movie_stream.export.bookkeeping import FolderOfAnother, NotesDamaged
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.new_file import ExportFailed
 from movie_stream.settings import Settings
@@ -248,7 +248,7 @@ def test_a_folder_of_another_export_stays_as_it_is(filled: Settings, tmp_path: P
         run(filled, "days", to=tmp_path, by="month")
     assert files(tmp_path) == before
     (tmp_path / "daily_stats" / "_exported.jsonl").write_text("{}\nno\n")
-    with pytest.raises((NotesSpoilt, FolderOfAnother)):
+    with pytest.raises((NotesDamaged, FolderOfAnother)):
         run(filled, "days", to=tmp_path, by="day")
     (tmp_path / "daily_stats" / "_exported.jsonl").unlink()
     with pytest.raises(UsageError, match="a folder that is new or empty, or holds such an export already"):

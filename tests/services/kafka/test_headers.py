@@ -166,7 +166,7 @@ def test_the_plain_path_and_the_fast_one_read_alike(named: bytes) -> None:
     for count in (1, MANY - 2, MANY, 2 * MANY):
         odd = (b"k", b"{}", [(named, b"%d" % n) for n in range(count)] + [(b"\xc3", None)])
         data = batch([USUAL, odd, (None, None, [(REPLAY_OF.encode(), None)])], 5)
-        fetched = unpack.Fetched(memoryview(data), 6, 6, "whatever", 2, 3, set())
+        fetched = unpack.FetchedBatch(memoryview(data), 6, 6, "whatever", 2, 3, set())
         plain = unpack.plain_run([fetched])
         [fast] = unpack.take_runs(deque([fetched]))
         for run in (plain, fast):
@@ -191,7 +191,7 @@ def test_times_are_added_as_64_bits_hold_them(named: bytes, count: int, made_ms:
     struct.pack_into(">q", data, 27, made_ms)
     struct.pack_into(">I", data, _CRC_AT, calc_crc32c(bytes(data[_ATTRIBUTES_AT:])))
     wanted = (made_ms + later_ms + 2**63) % 2**64 - 2**63
-    fetched = unpack.Fetched(memoryview(bytes(data)), 5, 5, "whatever", 2, 1, set())
+    fetched = unpack.FetchedBatch(memoryview(bytes(data)), 5, 5, "whatever", 2, 1, set())
     [run] = unpack.take_runs(deque([fetched]))
     assert run.times_ms.tolist() == unpack.plain_run([fetched]).times_ms.tolist() == [wanted]
     assert [record.timestamp for record in read(bytes(data), 5)] == [wanted]

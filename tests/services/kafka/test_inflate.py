@@ -50,7 +50,7 @@ def lz4_framed(data: bytes, **options: Any) -> bytes:
 def limits_as_they_were() -> Iterator[None]:
     before = inflate.limits()
     yield
-    inflate.allow(before)
+    inflate.set_limits(before)
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -135,7 +135,7 @@ def test_a_bomb_is_refused_within_the_bound(name: str) -> None:
     number, pack, _, ours = CODECS[name]
     assert len(ours(pack(bytes(AT_ONCE_BYTES)))) == AT_ONCE_BYTES
     bomb = pack(bytes(4 * AT_ONCE_BYTES))
-    inflate.allow(SMALL)
+    inflate.set_limits(SMALL)
     tracemalloc.start()
     try:
         with pytest.raises(TooLargeAtOnce):
@@ -182,11 +182,11 @@ def test_aiokafka_still_unpacks_with_these() -> None:
         builder = default_records.DefaultRecordBatchBuilder(2, number, False, -1, -1, -1, 1 << 30)
         builder.append(0, 0, None, bytes(2 * AT_ONCE_BYTES), [])
         data = bytes(builder.build())
-        inflate.allow(Limits())
+        inflate.set_limits(Limits())
         [batch] = batches(data)
         [record] = list(batch)
         assert len(record.value) == 2 * AT_ONCE_BYTES, "what is honest is read"
-        inflate.allow(SMALL)
+        inflate.set_limits(SMALL)
         [batch] = batches(data)
         with pytest.raises(BatchTooLarge):
             list(batch)

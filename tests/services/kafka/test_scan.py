@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.record.util import calc_crc32c
 
 from movie_stream.commands.doctor.findings import Findings
-from movie_stream.commands.doctor.workers import look_at_claims
+from movie_stream.commands.doctor.workers import check_claims
 from movie_stream.kafka import offsets, scan
 from movie_stream.kafka.batches.inflate import BatchDamaged, BatchRefused
 from movie_stream.kafka.cluster import client, topics
@@ -89,7 +89,7 @@ async def test_commands_pass_over_views_that_cannot_be_read_and_workers_refuse_t
     newest = await newest_views(settings, settings.kafka_partitions)
     assert list(newest) == [0]
     findings = Findings("ownership")
-    rows = await findings.of(look_at_claims(settings, findings))
+    rows = await findings.of(check_claims(settings, findings))
     assert [(row.check, row.state) for row in rows] == [("ownership", "ok"), ("newest views", "warn")]
     assert "before offset 6: a record batch is damaged" in rows[-1].what
     done = command(settings, "worker", "--until-end")

@@ -24,7 +24,7 @@ async def test_all_are_made_once(settings: Settings) -> None:
     assert await topics.ensure(settings) == []
     topology = await topics.describe(settings)
     assert topology.partitions == dict.fromkeys(names.all, 3)
-    assert topics.disagreements(names, topology.partitions) == []
+    assert topics.too_few_partitions(names, topology.partitions) == []
 
 
 async def test_several_may_make_them_at_the_same_time(settings: Settings) -> None:
@@ -71,13 +71,13 @@ async def test_a_missing_topic_is_named_with_the_remedy(settings: Settings) -> N
 async def test_topics_that_are_too_narrow_for_the_events_are_named(settings: Settings) -> None:
     names = Topics.of(settings)
     counts = {**dict.fromkeys(names.all, 3), names.events: 4}
-    assert topics.disagreements(names, counts) == [
+    assert topics.too_few_partitions(names, counts) == [
         f"{names.dead_letters} has 3 partitions, fewer than the 4 of {names.events}",
         f"{names.accumulate_changelog} has 3 partitions, fewer than the 4 of {names.events}",
     ]
     wider = {**dict.fromkeys(names.all, 4), names.events: 3}
-    assert topics.disagreements(names, wider) == []
+    assert topics.too_few_partitions(names, wider) == []
     narrow = {**dict.fromkeys(names.all, 3), names.publish_changelog: 1}
-    assert topics.disagreements(names, narrow) == [
+    assert topics.too_few_partitions(names, narrow) == [
         f"{names.publish_changelog} has 1 partitions, fewer than the 3 of {names.partials}"
     ]

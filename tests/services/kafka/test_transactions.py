@@ -22,7 +22,7 @@ from movie_stream.kafka import log as log_module
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.log import Broker, KafkaLog
-from movie_stream.kafka.offsets import Ends, Held
+from movie_stream.kafka.offsets import Ends, OpenTransaction
 from movie_stream.runs import progress
 from movie_stream.runs.progress import Progress, wait_until_counted
 from movie_stream.settings import Settings
@@ -38,7 +38,7 @@ from tests.support.whole_path import PATIENCE_S, database, environment, succeed
 IMPATIENT: Final = (
     "from movie_stream.agents import broker_watch, owner, partition_watch; from movie_stream.runs import progress; "
     "owner.STALLED_AFTER_S, broker_watch.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 2.0, 0.5, 0.1; "
-    "partition_watch.OPEN_SAID_AFTER_S = 1.0; "
+    "partition_watch.OPEN_LOGGED_AFTER_S = 1.0; "
     "from movie_stream.cli import main; main()"
 )
 """A worker that ends once a partition has not moved for two seconds, and hardly waits for a transaction's end."""
@@ -109,8 +109,8 @@ async def test_the_two_ends_of_a_partition(there: Settings) -> None:
         async with client.reader(there) as reader:
             assert list((await offsets.ends(reader, places)).values()) == [end.stable for end in wanted]
             held = [(at, end) for at, end in zip(places, wanted, strict=True) if end.stable < end.written]
-            assert await offsets.held(reader, places) == [
-                Held(at, end.stable, end.written - end.stable) for at, end in held
+            assert await offsets.open_transactions(reader, places) == [
+                OpenTransaction(at, end.stable, end.written - end.stable) for at, end in held
             ]
         async with client.reader(there, committed=False) as reader:
             written = await offsets.ends(reader, places, committed=False)
@@ -130,9 +130,11 @@ async def test_the_two_ends_of_a_partition(there: Settings) -> None:
 
 
 def test_held_records_in_a_line() -> None:
-    of = [Held(TopicPartition("t", number), 5, number + 1) for number in range(5)]
-    assert offsets.said_of(of[:1]).endswith(": t, partition 0, from offset 5 on: 1 record")
-    assert offsets.said_of(of).endswith("; t, partition 2, from offset 5 on: 3 records; and 2 more partitions")
+    of = [OpenTransaction(TopicPartition("t", number), 5, number + 1) for number in range(5)]
+    assert offsets.describe_open_transactions(of[:1]).endswith(": t, partition 0, from offset 5 on: 1 record")
+    assert offsets.describe_open_transactions(of).endswith(
+        "; t, partition 2, from offset 5 on: 3 records; and 2 more partitions"
+    )
 
 
 async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
@@ -153,7 +155,7 @@ async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
         await views(there, 10)
         place = TopicPartition(there.kafka_topic, 0)
         monkeypatch.setattr(progress, "OPEN_AT_MOST_S", 0.1)
-        assert await wait_until_counted(there) == [Held(place, 10, 11)]
+        assert await wait_until_counted(there) == [OpenTransaction(place, 10, 11)]
         monkeypatch.setattr(progress, "OPEN_AT_MOST_S", PATIENCE_S)
         asked.clear()
         waiting = asyncio.create_task(wait_until_counted(there))
@@ -177,7 +179,7 @@ async def test_a_log_that_stands_still_says_why_and_ends(
             await stranger.begin_transaction()
             await stranger.send_and_wait(changelog, b"x", partition=0)
             await log.append([b"b"])
-            monkeypatch.setattr(log_module, "STALL_SAID_AFTER_S", 0.1)
+            monkeypatch.setattr(log_module, "STALL_LOGGED_AFTER_S", 0.1)
             reading = asyncio.create_task(read(log, 0, 3))
 
             async def said() -> bool:

@@ -71,7 +71,7 @@ class Batch:
 def in_runs() -> Iterator[None]:
     unpack.take_whole_batches()
     yield
-    headers.take_any()
+    headers.accept_any_header_names()
 
 
 def encoded(batch: Batch, offset: int) -> tuple[bytes, int]:
@@ -129,12 +129,12 @@ def as_usual(records: Any) -> Iterator[Record]:
 
 def by_runs(records: Any) -> Iterator[Record]:
     for batch in records:
-        assert isinstance(batch, unpack.Fetched)
+        assert isinstance(batch, unpack.FetchedBatch)
         for run in all_runs([batch]):
             yield from rows(run)
 
 
-def all_runs(batches: Iterable[unpack.Fetched]) -> list[Records]:
+def all_runs(batches: Iterable[unpack.FetchedBatch]) -> list[Records]:
     waiting, found = deque(batches), list[Records]()
     while waiting:
         before = len(waiting)
@@ -143,7 +143,7 @@ def all_runs(batches: Iterable[unpack.Fetched]) -> list[Records]:
     return found
 
 
-def drain(waiting: deque[unpack.Fetched]) -> None:
+def drain(waiting: deque[unpack.FetchedBatch]) -> None:
     while waiting:
         unpack.take_runs(waiting)
 
@@ -426,7 +426,7 @@ def test_consumers_of_one_process_get_what_each_has_asked_for() -> None:
     data, _, _ = log_of([Batch(((1, b"k", b"v"),))], 0)
     whole, single = partition_records(IN_RUNS, data, [], 0), partition_records(AS_USUAL, data, [], 0)
     [batch], [record] = whole, single
-    assert isinstance(batch, unpack.Fetched)
+    assert isinstance(batch, unpack.FetchedBatch)
     assert (record.topic, record.value, record.headers) == (AS_USUAL.topic, b"v", (("header", b"x"),))
     assert WHOLE(b"v") == b"v"
 
@@ -601,7 +601,7 @@ USED = {
 
 
 def test_the_private_parts_of_aiokafka_are_those_that_unpack_was_written_for() -> None:
-    headers.take_any()
+    headers.accept_any_header_names()
     replaced = {"_unpack_records": headers._unpack_records}
     for name, known in PRIVATE_PARTS.items():
         source = inspect.getsource(replaced.get(name) or getattr(fetcher.PartitionRecords, name))

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from movie_stream import __version__
 from movie_stream.errors import SettingsError
 from movie_stream.metrics import catalogue, endpoint
-from movie_stream.metrics.endpoint import asked_in, served
+from movie_stream.metrics.endpoint import call_in_loop, served
 from movie_stream.metrics.health import PATHS, Health
 from movie_stream.metrics.values import Histogram, Values
 from movie_stream.runs.progress import wait_until_counted
@@ -86,7 +86,7 @@ async def test_the_loop_is_asked_from_another_thread() -> None:
         assert threading.current_thread() is here
         return figures()
 
-    found = await asyncio.to_thread(scraped, asked_in(asyncio.get_running_loop(), asked))
+    found = await asyncio.to_thread(scraped, call_in_loop(asyncio.get_running_loop(), asked))
     assert found["movie_stream_events_total",] == 12
 
 
@@ -97,7 +97,7 @@ def test_a_loop_that_is_closed_is_said(caplog: pytest.LogCaptureFixture) -> None
     async def asked() -> Values:
         return figures()
 
-    assert scraped(asked_in(loop, asked)) == {}
+    assert scraped(call_in_loop(loop, asked)) == {}
     assert "does not answer a scrape: Event loop is closed" in caplog.text
 
 
@@ -108,7 +108,7 @@ def test_a_loop_that_is_busy_is_said(caplog: pytest.LogCaptureFixture, monkeypat
     async def asked() -> NoReturn:
         raise AssertionError
 
-    assert scraped(asked_in(loop, asked)) == {}
+    assert scraped(call_in_loop(loop, asked)) == {}
     assert "does not answer a scrape: TimeoutError" in caplog.text
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
@@ -164,7 +164,7 @@ def test_a_loop_that_does_not_answer_is_neither_live_nor_ready(monkeypatch: pyte
     async def never() -> NoReturn:
         raise AssertionError
 
-    health = Health(asked_in(loop, never), asked_in(loop, never))
+    health = Health(call_in_loop(loop, never), call_in_loop(loop, never))
     with served("127.0.0.1", 0, "worker", figures, CollectorRegistry(), health) as port:
         for path in PATHS:
             assert asked(port, path) == (

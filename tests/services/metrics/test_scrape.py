@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring import panels
 from movie_stream.embedded.launch import free_port
-from movie_stream.metrics.catalogue import Told, told_by
+from movie_stream.metrics.catalogue import Process, exported_by
 from movie_stream.mongo.runs import RUNS
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
@@ -89,10 +89,10 @@ def deployed(settings: Settings, folder: Path) -> Iterator[Deployment]:
         yield Deployment(settings, worker, urls[0], server, urls[1])
 
 
-def assert_all_there(text: str, process: Told) -> None:
+def assert_all_there(text: str, process: Process) -> None:
     """Each metric that the process has, and no other of ours."""
     names = {name for name, *_ in values(text)}
-    wanted = {name for metric in told_by(process) for name in series_of(metric)}
+    wanted = {name for metric in exported_by(process) for name in series_of(metric)}
     assert {name for name in names if name.startswith("movie_stream_")} == wanted
     assert names > {"process_cpu_seconds_total", "python_info", "python_gc_collections_total"}
 

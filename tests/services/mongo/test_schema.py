@@ -14,7 +14,7 @@ import pytest
 from movie_stream.mongo import alerts
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.guard import GuardedDocument
-from movie_stream.mongo.schema import NameTaken, ensure, lacking
+from movie_stream.mongo.schema import NameTaken, ensure, missing
 from movie_stream.mongo.sink import Sink
 from movie_stream.settings import Settings
 from tests.support.reference import expected, same, views
@@ -184,7 +184,7 @@ async def test_workers_that_are_not_heard_of_expire(db: Database) -> None:
     await ensure(db, [COUNTS])
     await db["_workers"].drop_index("seen_1")
     await db["_workers"].create_index([("seen", 1)], expireAfterSeconds=7)
-    assert "_workers.seen_1" in await lacking(db, [COUNTS])
+    assert "_workers.seen_1" in await missing(db, [COUNTS])
     await ensure(db, [COUNTS])
-    assert await lacking(db, [COUNTS]) == []
+    assert await missing(db, [COUNTS]) == []
     assert (await db["_workers"].index_information())["seen_1"]["expireAfterSeconds"] == 60

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.commands.doctor.findings import Findings
-from movie_stream.commands.doctor.stores import look_at_shard_keys
+from movie_stream.commands.doctor.stores import check_shard_keys
 from movie_stream.mongo import runs, sharding
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
@@ -72,7 +72,7 @@ def test_another_key_is_refused_before_anything_is_changed(settings: Settings, c
     async def look() -> Findings:
         findings = Findings("MongoDB")
         async with opened(there) as db:
-            await look_at_shard_keys(findings, db)
+            await check_shard_keys(findings, db)
         return findings
 
     [row] = asyncio.run(look()).rows

@@ -22,7 +22,16 @@ from movie_stream.errors import MongoForbids, SettingMissing
 from movie_stream.mongo import workers
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
-from movie_stream.mongo.users import BI, READER, Account, AnyoneMayEnter, UserTaken, ensure_user, may_write, uri_as
+from movie_stream.mongo.users import (
+    BI,
+    READER,
+    Account,
+    AuthenticationDisabled,
+    UserTaken,
+    ensure_user,
+    may_write,
+    uri_as,
+)
 from movie_stream.settings import Settings
 from movie_stream.web.sources import ChangeStream, Polling
 from tests.support.kafka.secured_kafka import authority
@@ -354,7 +363,7 @@ async def test_where_anyone_may_enter_a_user_is_of_no_use(settings: Settings) ->
         update={"mongodb_worker_username": "movies", "mongodb_worker_password": SecretStr(PASSWORD)}
     )
     async with opened(given) as db:
-        with pytest.raises(AnyoneMayEnter, match="start mongod with --auth"):
+        with pytest.raises(AuthenticationDisabled, match="start mongod with --auth"):
             await ensure_user(given, db)
 
 

@@ -25,8 +25,8 @@ from tests.support.whole_path import PATIENCE_S, database, started, succeed
 
 NOON = datetime(2024, 10, 31, 12, tzinfo=UTC)
 HELD = (
-    workers.Holding("views", 0, 7, 3, NOON),
-    workers.Holding("partials", 2, 0, None, None),
+    workers.OwnedPartition("views", 0, 7, 3, NOON),
+    workers.OwnedPartition("partials", 2, 0, None, None),
 )
 
 
@@ -41,17 +41,17 @@ async def eventually(holds: Callable[[], Any]) -> None:
 async def test_a_worker_is_read_as_it_was_written_and_is_gone_when_it_ends(settings: Settings) -> None:
     async with opened(settings) as db:
         await schema.ensure(db)
-        standing = workers.Standing("g", "starting")
+        standing = workers.WorkerStatus("g", "starting")
         heartbeat = workers.Heartbeat(db, lambda: standing, host="h", pid=4)
-        beating = asyncio.create_task(heartbeat.beat_for_ever())
+        beating = asyncio.create_task(heartbeat.run())
         try:
             await eventually(lambda: workers.seen(db))
             refused = {"title: not UTF-8 (byte ...)": 2, "$where.late": 2**40}
-            standing = workers.Standing("g", "running", 12, NOON, HELD, 2**40, refused, 212.5)
-            heartbeat.beat_now()
+            standing = workers.WorkerStatus("g", "running", 12, NOON, HELD, 2**40, refused, 212.5)
+            heartbeat.send_now()
 
             async def runs() -> bool:
-                return (await workers.seen(db))[0].standing == standing
+                return (await workers.seen(db))[0].status == standing
 
             await eventually(runs)
             [worker] = await workers.seen(db, "g")
@@ -81,9 +81,9 @@ async def test_a_worker_of_another_version_is_read_as_far_as_it_is_known(setting
         await db["_workers"].insert_one({"_id": "b"})
         by_id = {worker.id: worker for worker in await workers.seen(db)}
         rows = await show_workers.answer(db, settings.kafka_group, 10)
-    assert by_id["a"].standing.partitions == (
-        workers.Holding("views", 0, 7, None, NOON),
-        workers.Holding("views", 1, 0),
+    assert by_id["a"].status.partitions == (
+        workers.OwnedPartition("views", 0, 7, None, NOON),
+        workers.OwnedPartition("views", 1, 0),
     )
     assert (by_id["a"].silent, by_id["b"].silent) == (False, True)
     assert str(by_id["b"]) == "unknown, process 0"
@@ -94,15 +94,15 @@ async def test_a_worker_tells_of_so_many_reasons_and_no_more(settings: Settings)
     refused = {f"reason {number}": number for number in range(1_000)}
     async with opened(settings) as db:
         await schema.ensure(db)
-        heartbeat = workers.Heartbeat(db, lambda: workers.Standing("g", "running", refused=refused))
-        beating = asyncio.create_task(heartbeat.beat_for_ever())
+        heartbeat = workers.Heartbeat(db, lambda: workers.WorkerStatus("g", "running", refused=refused))
+        beating = asyncio.create_task(heartbeat.run())
         try:
             await eventually(lambda: workers.seen(db))
         finally:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
         [worker] = await workers.seen(db)
-    assert worker.standing.refused == {f"reason {number}": number for number in range(900, 1_000)}
+    assert worker.status.refused == {f"reason {number}": number for number in range(900, 1_000)}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ async def test_the_validator_takes_documents_of_older_and_newer_workers(
         await schema.ensure(db)
         await db["_workers"].insert_one({"_id": "a", **known, "partitions": [], **more})
         [worker] = await workers.seen(db)
-        assert (worker.standing.events, worker.standing.refused) == (more.get("events"), {})
+        assert (worker.status.events, worker.status.refused) == (more.get("events"), {})
         with pytest.raises(WriteError, match="failed validation"):
             await db["_workers"].update_one({"_id": "a"}, {"$set": {"events": -1}})
 
@@ -133,10 +133,10 @@ async def test_a_heartbeat_of_the_future_keeps_nobody_out(settings: Settings) ->
         assert worker.silent
         assert worker.silence.startswith("last heard of 2")
         assert worker.silence.endswith(" s ahead of MongoDB's clock")
-        await workers.insist_on_no_other_group(db, settings.kafka_group)
+        await workers.require_sole_group(db, settings.kafka_group)
         await db["_workers"].update_one({"_id": "a"}, [{"$set": {"seen": {"$add": ["$$NOW", 5_000]}}}])
         with pytest.raises(workers.DatabaseShared):
-            await workers.insist_on_no_other_group(db, settings.kafka_group)
+            await workers.require_sole_group(db, settings.kafka_group)
 
 
 async def test_a_mongodb_that_is_away_is_logged_once_and_raises_nothing(
@@ -149,13 +149,13 @@ async def test_a_mongodb_that_is_away_is_logged_once_and_raises_nothing(
     )
     looked: list[None] = []
 
-    def look() -> workers.Standing:
+    def look() -> workers.WorkerStatus:
         looked.append(None)
-        return workers.Standing("g", "running")
+        return workers.WorkerStatus("g", "running")
 
     async with opened(nowhere) as db:
         heartbeat = workers.Heartbeat(db, look)
-        beating = asyncio.create_task(heartbeat.beat_for_ever())
+        beating = asyncio.create_task(heartbeat.run())
 
         async def thrice() -> bool:
             return len(looked) > 3

@@ -46,7 +46,7 @@ def bookmark(file: Path, views: int = 7, *, finished: bool = False) -> Bookmark:
         topic_identity="cluster/topic",
         now_ms=1,
         future_tolerance_ms=2,
-        places=[PartitionProgress(views, 40), PartitionProgress(5_000, 6_000)],
+        partitions=[PartitionProgress(views, 40), PartitionProgress(5_000, 6_000)],
         finished=finished,
         saved_at="2026-11-24 05:54:16 UTC",
     )
@@ -102,7 +102,7 @@ def test_whenever_it_is_read_it_is_whole(file: Path) -> None:
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers):
-            read.append(msgspec.json.decode(opened.path.read_bytes(), type=Bookmark).places[0].views)
+            read.append(msgspec.json.decode(opened.path.read_bytes(), type=Bookmark).partitions[0].views)
         for writer in writers:
             writer.join()
     assert len(set(read)) > 1

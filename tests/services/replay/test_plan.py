@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.events.time_range import moment_ms
-from movie_stream.kafka.produce.pace import SLICE_SECONDS, Clock
+from movie_stream.events.time_range import parse_time_ms
+from movie_stream.kafka.produce.pace import SLICE_SECONDS, ReplayClock
 from movie_stream.replay.order.plan import Plan, plan_of
 from movie_stream.replay.order.survey import Ends, Survey
 from movie_stream.replay.records.csv_views import ViewsFile
@@ -79,7 +79,7 @@ async def test_views_are_moved_to_another_time(
     path = one_user(tmp_path, START_MS, START_MS + 60, START_MS + 5)
     plan = plan_of(shift_to="2020-02-02T00:00:00.060", anchor=anchor)  # type: ignore[arg-type]
     _, stand = await sent(topic, path, plan)
-    assert stand == [moment_ms("", "2020-02-02") + offset_ms for offset_ms in moved_ms]
+    assert stand == [parse_time_ms("", "2020-02-02") + offset_ms for offset_ms in moved_ms]
 
 
 async def test_the_last_view_can_be_now_also_of_a_file_from_the_future(topic: Settings, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_a_bad_row_is_no_anchor(topic: Settings, tmp_path: Path) -> None:
 async def test_of_a_limited_replay_the_last_view_that_is_sent_is_the_anchor(topic: Settings, tmp_path: Path) -> None:
     path = one_user(tmp_path, *(START_MS + number for number in (9, 1, 4, 0)))
     _, stand = await sent(topic, path, plan_of(shift_to="2020-02-02", limit=2))
-    assert stand == [moment_ms("", "2020-02-02") - 1, moment_ms("", "2020-02-02")]
+    assert stand == [parse_time_ms("", "2020-02-02") - 1, parse_time_ms("", "2020-02-02")]
 
 
 async def test_a_long_pause_is_cut_and_the_times_stay(topic: Settings, tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ async def test_a_long_pause_is_cut_and_the_times_stay(topic: Settings, tmp_path:
 @given(st.lists(st.integers(0, 100_000), min_size=1, max_size=20), st.integers(1, 50_000), st.integers(1, 19))
 def test_no_pause_is_longer_than_the_gap(times: list[int], gap_ms: int, at: int) -> None:
     times_ms = np.array(sorted(times))
-    clock, dues = Clock(2, start=5.0, first_ms=int(times_ms[0]), max_gap_s=gap_ms / 1000), [5.0]
+    clock, dues = ReplayClock(2, start=5.0, first_ms=int(times_ms[0]), max_gap_s=gap_ms / 1000), [5.0]
     for part in (times_ms[:at], times_ms[at:]):
-        schedule = clock.over(part) if len(part) else None
+        schedule = clock.schedule_of(part) if len(part) else None
         dues += [schedule.delay(1, now=0.0) for _ in part] if schedule else []
     for place, (before, after) in enumerate(pairwise(times_ms.tolist())):
         wanted = min((after - before) / 2000, gap_ms / 1000)
@@ -192,8 +192,8 @@ async def test_a_loop_ends_where_the_future_begins(topic: Settings, tmp_path: Pa
 def test_the_clock_sends_each_view_at_its_time(offsets_ms: list[int], speed: float, slow_s: float) -> None:
     """At most a slice before its time, never after it but where the sender is slow; nothing is left out."""
     times_ms = START_MS + np.array(offsets_ms, np.int64)
-    clock, now, done = Clock(speed, 100.0, START_MS), 100.0, 0
-    schedule = clock.over(times_ms)
+    clock, now, done = ReplayClock(speed, 100.0, START_MS), 100.0, 0
+    schedule = clock.schedule_of(times_ms)
     while done < len(times_ms):
         events = schedule.slice_events(len(times_ms) - done)
         assert 1 <= events <= len(times_ms) - done

@@ -432,7 +432,7 @@ async def test_who_may_only_write_can_send_and_is_told_what_resuming_needs(
     assert (await send(there, path)).sent == 3_996
     await may_only_write(there)
     bookmark = await interrupted(there, path, 1_000, "restart")
-    assert sum(place.next_offset for place in bookmark.places) == 3_996 + bookmark.views
+    assert sum(place.next_offset for place in bookmark.partitions) == 3_996 + bookmark.views
     with pytest.raises(
         BrokerRefused, match=r"reading back .*; resuming takes the permission to read the topic \(READ\)"
     ):

@@ -12,7 +12,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
-from movie_stream.runs.progress import Progress, Tables, records_held, wait_until_counted
+from movie_stream.runs.progress import Progress, TableProgress, record_count, wait_until_counted
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.claim import Claim
@@ -94,9 +94,9 @@ async def test_it_waits_for_the_events_in_all_partitions_and_then_for_the_partia
     await waiting
     assert (seen[-1][0].lag, seen[-1][1]) == (2, True)
     async with client.reader(settings) as reader:
-        assert await Tables(settings, reader, events, 3).progress(run) == Progress(9, 9)
-        assert (await Tables(settings, reader, partials, 3).progress(run)).lag == 0
-        assert await Tables(settings, reader, events, 3).progress(None) == Progress(9, 0)
+        assert await TableProgress(settings, reader, events, 3).progress(run) == Progress(9, 9)
+        assert (await TableProgress(settings, reader, partials, 3).progress(run)).lag == 0
+        assert await TableProgress(settings, reader, events, 3).progress(None) == Progress(9, 0)
 
 
 async def test_what_strangers_commit_says_nothing(settings: Settings) -> None:
@@ -115,7 +115,7 @@ async def test_what_strangers_commit_says_nothing(settings: Settings) -> None:
     finally:
         await stranger.stop()
     async with client.reader(settings) as reader:
-        assert await Tables(settings, reader, events, 3).progress(run) == Progress(5, 0)
+        assert await TableProgress(settings, reader, events, 3).progress(run) == Progress(5, 0)
 
 
 async def test_a_cursor_of_another_run_or_of_a_zombie_hides_nothing(settings: Settings) -> None:
@@ -130,7 +130,7 @@ async def test_a_cursor_of_another_run_or_of_a_zombie_hides_nothing(settings: Se
     await append(settings, changelog, [[encode_claim(Claim(run.number, "g", "d", "a", "x"))]])
     await Writer(settings, changelog, runs.Run(run.number + 1, {}), "later").reached(9, 9)
     async with client.reader(settings) as reader:
-        tables = Tables(settings, reader, events, 3)
+        tables = TableProgress(settings, reader, events, 3)
         assert await tables.progress(run) == Progress(18, 7)
         await worker.reached(8)
         assert await tables.progress(run) == Progress(18, 8)
@@ -158,8 +158,8 @@ async def test_an_empty_topic_is_counted_at_once(settings: Settings) -> None:
 
 async def test_how_many_records_a_topic_holds(settings: Settings) -> None:
     with pytest.raises(TopicMissing):
-        await records_held(settings, settings.kafka_topic)
+        await record_count(settings, settings.kafka_topic)
     await topics.ensure(settings)
-    assert await records_held(settings, settings.kafka_topic) == 0
+    assert await record_count(settings, settings.kafka_topic) == 0
     await produce(settings, settings.kafka_topic, [4, 0, 7])
-    assert await records_held(settings, settings.kafka_topic) == 11
+    assert await record_count(settings, settings.kafka_topic) == 11

@@ -25,7 +25,7 @@ from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.mongo.partials import PARTIALS, PartialsStore
 from movie_stream.mongo.report import Parked, WriteReport
 from movie_stream.runs import claims, set_back
-from movie_stream.runs.set_back import CheckpointsLost, DatabaseSetBack, TopicsSetBack, insist_on_one_time
+from movie_stream.runs.set_back import CheckpointsLost, DatabaseSetBack, TopicsSetBack, require_same_time
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, encode
 
@@ -73,10 +73,10 @@ async def test_marks_are_compared_with_checkpoints_and_ends(
         await PartialsStore(db).mark(1, run.number, None, mark)
     before = await db[PARTIALS].find().to_list(None)
     if error is None:
-        await insist_on_one_time(settings, db, topology, run, 0.05)
+        await require_same_time(settings, db, topology, run, 0.05)
     else:
         with pytest.raises(error) as caught:
-            await insist_on_one_time(settings, db, topology, run, 0.05)
+            await require_same_time(settings, db, topology, run, 0.05)
         line = str(caught.value)
         assert f"{settings.kafka_partials_topic}, partition 1" in line
         assert settings.mongodb_database in line
@@ -170,10 +170,10 @@ async def test_a_rebuild_that_begins_meanwhile_is_no_older_database(settings: Se
     await PartialsStore(db).mark(1, run.number, None, POSITION)
     later = await runs.start_new(db, settings.kafka_group, {"n": 2})
     await runs.clear(db, settings.kafka_group, later, [PARTIALS])
-    await insist_on_one_time(settings, db, topology, run, 0.05)
+    await require_same_time(settings, db, topology, run, 0.05)
     await db["_runs"].delete_many({})
     with pytest.raises(DatabaseSetBack):
-        await insist_on_one_time(settings, db, topology, run, 0.05)
+        await require_same_time(settings, db, topology, run, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,12 @@ async def test_checkpoints_that_are_all_lost(
     await store.mark(partition, run.number, None, POSITION)
     if moved:
         await store.mark(partition, run.number, POSITION, POSITION)
-    monkeypatch.setattr(set_back, "insist_on_ends", lambda *_: None)  # nothing is in partition 0
+    monkeypatch.setattr(set_back, "require_marks_within_ends", lambda *_: None)  # nothing is in partition 0
     if error is None:
-        await insist_on_one_time(settings, db, topology, run, 0.05)
+        await require_same_time(settings, db, topology, run, 0.05)
     else:
         with pytest.raises(error, match=r"partition 0, has checkpoints up to offset 0 of .*, which begins at 3"):
-            await insist_on_one_time(settings, db, topology, run, 0.05)
+            await require_same_time(settings, db, topology, run, 0.05)
 
 
 async def test_a_first_mark_says_what_became_of_it(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rules import Beyond, Rule
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings

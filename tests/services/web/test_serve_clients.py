@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from movie_stream.settings import Settings
-from movie_stream.web import listening
+from movie_stream.web import http_server
 from tests.support.web.clients import ask, asked_until, connected, raw, received
 from tests.support.web.serving import serving
 
@@ -59,7 +59,7 @@ def test_requests_that_are_none(settings: Settings) -> None:
 
 
 def test_a_client_that_hangs_is_dropped(settings: Settings) -> None:
-    assert listening.REQUEST_WITHIN_S == 10
+    assert http_server.REQUEST_WITHIN_S == 10
     with serving(settings) as server:
         peers = [connected(server) for _ in range(5)]
         try:

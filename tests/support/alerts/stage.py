@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from movie_stream.alerts.rule_file import parsed
 from movie_stream.alerts.rules import EACH, Climbing, Rule
 from movie_stream.columnar.murmur2 import partitions_of
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.settings import Settings
 from tests.support.alerts import reference
 

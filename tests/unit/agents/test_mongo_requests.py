@@ -21,7 +21,7 @@ from movie_stream.errors import MongoDiskFull, MovieStreamError
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Histogram, Values
 from movie_stream.mongo.failures import KINDS, kind_of, meaning_of
-from movie_stream.tables.table import Overtaken
+from movie_stream.tables.table import WriterFenced
 
 
 def meant(error: PyMongoError) -> MovieStreamError:
@@ -68,7 +68,7 @@ class Mongo:
 def told(requests: MongoRequests) -> dict[tuple[str, ...], float]:
     """What is not 0: errors by kind, retries and answers by operation."""
     values = Values()
-    requests.tell(values)
+    requests.export(values)
     return {
         (metric.name.removeprefix("movie_stream_mongodb_"), *labels): number
         for metric, found in values.of.items()
@@ -85,8 +85,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_fails_is_asked_again_and_counted() -> None:
     requests = MongoRequests()
     mongo = Mongo(meant(AutoReconnect("reset")), meant(NetworkTimeout("slow")), 7, 8)
-    assert await requests.patiently("write", mongo.ask, lambda: True) == 7
-    assert await requests.patiently("load", mongo.ask, lambda: True) == 8
+    assert await requests.retrying("write", mongo.ask, lambda: True) == 7
+    assert await requests.retrying("load", mongo.ask, lambda: True) == 8
     assert told(requests) == {
         ("errors_total", "unreachable"): 1,
         ("errors_total", "timeout"): 1,
@@ -100,13 +100,13 @@ async def test_what_waiting_does_not_cure_is_raised_and_counted() -> None:
     requests = MongoRequests()
     full = MongoDiskFull(uri="mongodb://db", cause="full")
     with pytest.raises(MongoDiskFull):
-        await requests.patiently("store", Mongo(full).ask, lambda: True)
-    with pytest.raises(Overtaken):
-        await requests.patiently("store", Mongo(meant(AutoReconnect("reset"))).ask, lambda: False)
+        await requests.retrying("store", Mongo(full).ask, lambda: True)
+    with pytest.raises(WriterFenced):
+        await requests.retrying("store", Mongo(meant(AutoReconnect("reset"))).ask, lambda: False)
     assert told(requests) == {("errors_total", "disk full"): 1, ("errors_total", "unreachable"): 1}
 
 
 def test_what_has_not_happened_is_told_as_0() -> None:
     values = Values()
-    MongoRequests().tell(values)
+    MongoRequests().export(values)
     assert values.of[catalogue.MONGODB_ERRORS] == {(kind,): 0 for kind in KINDS}

@@ -46,6 +46,6 @@ async def test_partitions_that_go_leave_it_unready_and_a_share_of_nothing_is_one
     await ready.release(set())
     assert (await ready.readiness())["group"] is not None
     ready.owners = {"movie-events": SimpleNamespace()}
-    ready._reporter.turned = lambda _: None
-    ready.given_nothing()
+    ready._reporter.set_state = lambda _: None
+    ready.on_empty_assignment()
     assert (await ready.readiness())["group"] is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from movie_stream.agents.owner import Owners, done_by
+from movie_stream.agents.owner import Owners, total_tally
 from movie_stream.agents.tally import Tally
 from movie_stream.events.chunk import chunk_of
 from tests.support.memory_log import MemoryLog
@@ -27,9 +27,9 @@ async def test_a_tally_stays_what_it_was_while_the_agents_go_on() -> None:
     own(counting, MemoryLog())
     owners: Owners = {counting.topic: counting, publishing.topic: publishing}
     counting.apply(chunk_of(0, 0, [b"x"]))
-    before = done_by(owners)
+    before = total_tally(owners)
     counting.apply(chunk_of(0, 1, [b"y"]))
-    now = done_by(owners)
+    now = total_tally(owners)
     assert (before.events, before.refused.total()) == (1, 1)
     assert (now.events, now.refused.total()) == (2, 2)
     assert before != now

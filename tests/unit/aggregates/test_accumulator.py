@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import partial, users, vocabulary
-from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OutOfStep, Rules
-from movie_stream.aggregates.aggregators import OfUsers, TopUsersOf
+from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OffsetGap, Rules
+from movie_stream.aggregates.aggregators import TopUsersOf, UserFigure
 from movie_stream.aggregates.fields import End, Key
 from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.refused import replay_header
@@ -147,7 +147,7 @@ def test_what_was_applied_is_dropped_and_what_is_missing_is_noticed() -> None:
     assert state.apply(chunk(records[:2])) == []
     state.apply(chunk(records))
     assert merged(state.partials(1))["hourly_metrics"]["hourly_2024-10-31T14:00:00Z"]["total_views"] == 3
-    with pytest.raises(OutOfStep, match="expected offset 3 of partition 0, got 4"):
+    with pytest.raises(OffsetGap, match="expected offset 3 of partition 0, got 4"):
         state.apply(chunk(records, 4))
 
 
@@ -282,7 +282,7 @@ def test_forgetting_changes_no_document(
         faithful.apply(part)
         if data.draw(st.booleans(), "sent"):
             sent[0].extend(forgetful.partials(1))
-        forgetful.forget()
+        forgetful.drop_expired()
         if data.draw(st.integers(0, 3), "restored") == 0:
             sent[0].extend(forgetful.partials(1))
             entries, restored = forgetful.freeze(snapshot=True), Accumulator(0, 1, rules)
@@ -315,7 +315,7 @@ def test_what_no_view_can_reach_takes_no_memory() -> None:
         )
         state.apply(chunk(records, state.position))
         state.partials(1)
-        state.forget()
+        state.drop_expired()
         sizes.append(sum(len(groups) for groups in state._groups.values() if groups.result.window is not ALL_TIME))
     assert sizes[-1] <= max(sizes[:2])
     assert len(state.users._days) < 60
@@ -323,7 +323,8 @@ def test_what_no_view_can_reach_takes_no_memory() -> None:
 
 
 def test_names_that_no_group_uses_are_forgotten() -> None:
-    passing = tuple(result for result in RESULTS if not (result.waits or result.of_records))  # that forget films
+    # Those that forget films.
+    passing = tuple(result for result in RESULTS if not (result.deferrable or result.aggregates_records))
     state = Accumulator(0, 1, Rules(allowed_lateness_ms=HOUR_MS), results=passing)
     old = [{"movie_id": f"m{i}", "timestamp": START_MS} for i in range(11_000)]
     new = [{"movie_id": f"m{i}", "timestamp": START_MS + 9 * HOUR_MS, "title": f"t{i}"} for i in (10_999, 3, 20_000)]
@@ -331,7 +332,7 @@ def test_names_that_no_group_uses_are_forgotten() -> None:
     state.apply(chunk(records[:11_000]))
     state.apply(chunk(records[11_000:], 11_000))
     sent = state.partials(1)
-    state.forget()
+    state.drop_expired()
     assert sorted(state.vocabulary.movies.texts(np.arange(len(state.vocabulary.movies)))) == ["m10999", "m20000", "m3"]
     more = views(
         {"movie_id": "m3", "timestamp": START_MS + 9 * HOUR_MS}, {"movie_id": "m4", "timestamp": START_MS + 9 * HOUR_MS}
@@ -443,7 +444,7 @@ def test_what_is_no_entry_is_not_loaded() -> None:
 
 def test_figures_of_users_are_not_made_of_single_views() -> None:
     batch: Any = None
-    for figure in (OfUsers("users"), TopUsersOf(10)):
+    for figure in (UserFigure("users"), TopUsersOf(10)):
         with pytest.raises(TypeError, match=r"users\.py keeps"):
             figure.update(figure.column(Vocabulary(), live=True), np.zeros(1, np.int64), batch)
 

@@ -41,8 +41,8 @@ def test_weight_and_mean_stay_and_no_time_moves_far(times: list[tuple[int, int]]
 def test_of_a_large_chunk_some_stand_for_all(views: int) -> None:
     arrivals, rows = Arrivals(), np.arange(0, 2 * views, 2)
     arrivals.add(np.full(2 * views, 7, np.int64), rows, np.arange(views))
-    assert arrivals.came.take() == [(7, views)]
-    happened = arrivals.happened.take()
+    assert arrivals.kafka_times.take() == [(7, views)]
+    happened = arrivals.event_times.take()
     assert sum(weight for _, weight in happened) == views
     assert abs(sum(time * weight for time, weight in happened) / views - (views - 1) / 2) <= 1 + views / 500
 
@@ -68,11 +68,11 @@ def test_partials_tell_once_of_the_views_that_count() -> None:
     state.apply(chunk_of(0, 0, values, times_ms))
     merger.apply(chunk_of(0, 0, [message for _, message in state.partials(1)]))
     merger.apply(chunk_of(0, merger.position, [message for _, message in state.partials(1)]))
-    assert sorted(merger.arrivals.came.take()) == [(came, 1), (came + 9, 1)]
-    assert sorted(merger.arrivals.happened.take()) == [(1_730_385_000_000, 1), (1_730_385_000_500, 1)]
+    assert sorted(merger.arrivals.kafka_times.take()) == [(came, 1), (came + 9, 1)]
+    assert sorted(merger.arrivals.event_times.take()) == [(1_730_385_000_000, 1), (1_730_385_000_500, 1)]
     state.apply(chunk_of(0, 4, [view()]))
     merger.apply(chunk_of(0, merger.position, [message for _, message in state.partials(1)]))
-    assert merger.arrivals.came.take() == [], "a broker may give no time"
+    assert merger.arrivals.kafka_times.take() == [], "a broker may give no time"
 
 
 def test_only_partitions_that_are_sent_partials_are_told_of_views() -> None:
@@ -80,7 +80,7 @@ def test_only_partitions_that_are_sent_partials_are_told_of_views() -> None:
     state.apply(chunk_of(0, 0, [view()], [1_730_385_001_000]))
     messages = [(target, partial.decode(message)) for target, message in state.partials(targets)]
     changed = {target for target, message in messages if isinstance(message, partial.Partial)}
-    told = {target for target, message in messages if isinstance(message, partial.Watermark) and message.came}
+    told = {target for target, message in messages if isinstance(message, partial.Watermark) and message.kafka_times}
     assert len([message for _, message in messages if isinstance(message, partial.Watermark)]) == targets
     assert told == changed
     assert 0 < len(changed) < targets

@@ -12,7 +12,7 @@ from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, StoreKey
+from movie_stream.aggregates.merger import Document, DocumentKey, Merger, RunSuperseded, StoreKey
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
 from tests.support import reference
@@ -59,7 +59,7 @@ def test_a_later_run_ends_this_one_and_an_earlier_one_is_passed_over() -> None:
     assert (merger.position, merger.watermarks) == (2, {1: 7})
     apply(merger, [partial.encode(partial.Watermark(2, 1, 6))])
     assert merger.watermarks == {1: 7}
-    with pytest.raises(OtherRun, match="run 3 has begun; this worker belongs to run 2"):
+    with pytest.raises(RunSuperseded, match="run 3 has begun; this worker belongs to run 2"):
         apply(merger, [partial.encode(partial.Watermark(3, 0, 5))])
 
 

@@ -21,7 +21,7 @@ from movie_stream.aggregates.quality_figures import (
     Partition,
     Records,
     Refused,
-    kept_of_records,
+    is_record_figure,
     with_refused,
 )
 from movie_stream.aggregates.results import RESULTS, Result
@@ -34,7 +34,7 @@ from tests.support.reference import HOUR_MS, Record, views
 from tests.support.simulation import TOPIC, Pipeline, chunk_of_records, merged, run
 from tests.unit.aggregates.test_documents import FIXES, events
 
-QUALITY = tuple(result for result in RESULTS if result.of_records)
+QUALITY = tuple(result for result in RESULTS if result.aggregates_records)
 NOON_MS = 1_730_376_000_000  # 2024-10-31T12:00:00Z
 HUGE_MS = 2**62
 
@@ -111,7 +111,7 @@ def test_checkpoints_of_what_changed_are_counted_on_with(records: list[list[Reco
             if rng.random() < 0.5:
                 sent += [message for _, message in state.partials(1)]
                 entries += state.freeze(snapshot=False)
-                state.forget()
+                state.drop_expired()
                 restored = accumulator(partition)
                 for entry in entries:
                     restored.load(entry)
@@ -219,10 +219,10 @@ def test_hours_that_are_over_are_dropped_once_they_were_sent() -> None:
         state.apply(chunk_of_records(0, views({"timestamp": NOON_MS + hour * HOUR_MS}), 0, 1))
         state.position = 0
     (figures,) = state._quality.figures
-    state.forget()
+    state.drop_expired()
     assert len(figures) == 20, "none was sent"
     state.partials(1)
-    state.forget()
+    state.drop_expired()
     assert figures.starts.tolist() == [NOON_MS + 19 * HOUR_MS]
 
 
@@ -235,7 +235,7 @@ def test_titles_stay_known_when_names_are_numbered_anew() -> None:
     records = [*first, *views(*late, first_offset=1), *rest]
     state.apply(chunk_of_records(0, records, 0, len(records)))
     sent = [message for _, message in state.partials(1)]
-    state.forget()
+    state.drop_expired()
     movies = state.vocabulary.movies
     assert movies.texts(np.arange(len(movies))) == ["old", "kept"]
     more = views(
@@ -288,13 +288,13 @@ def test_another_result_by_partition_is_an_entry() -> None:
 
 
 def test_without_such_a_result_nothing_is_kept() -> None:
-    kept = quality.Quality(tuple(result for result in RESULTS if not result.of_records), 0, Vocabulary())
+    kept = quality.Quality(tuple(result for result in RESULTS if not result.aggregates_records), 0, Vocabulary())
     assert kept.figures == []
 
 
 def test_figures_of_records_are_not_made_of_single_views() -> None:
     batch: Any = None
-    for figure in (held for result in QUALITY for held in result.held if kept_of_records(held)):
+    for figure in (held for result in QUALITY for held in result.held if is_record_figure(held)):
         with pytest.raises(TypeError, match=r"quality\.py keeps"):
             figure.update(figure.column(Vocabulary(), live=True), np.zeros(1, np.int64), batch)
 

@@ -91,14 +91,14 @@ def test_what_is_named_is_found(topic: str, partition: int, offset: int) -> None
 
 
 def test_what_lies_too_far_back_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refused_module, "REACH", 1_000)
+    monkeypatch.setattr(refused_module, "MAX_DISTANCE", 1_000)
     state = OpenOriginals()
     state.start(10)
     for offset in (5_000, 5_500, 6_100):
         state.refuse(offset)
     assert [state.is_open(offset, copy=6_500) for offset in (5_000, 5_500, 6_100)] == [False, True, True]
     assert not state.is_open(5, copy=6_500), "nor does what came before this run's beginning stay open for ever"
-    state.forget(6_500)
+    state.drop_expired(6_500)
     [block] = state.blocks(snapshot=True)
     assert [at * 512 for at in block.at] == [5_120, 5_632]
     assert [state.is_open(offset, copy=6_500) for offset in (5_000, 5_500, 6_100)] == [False, True, True]
@@ -107,13 +107,13 @@ def test_what_lies_too_far_back_is_forgotten(monkeypatch: pytest.MonkeyPatch) ->
 @given(st.sets(st.integers(0, 5_000)), st.integers(0, 6_000))
 def test_forgetting_changes_no_verdict(refused: set[int], position: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refused_module, "REACH", 700)
+        patch.setattr(refused_module, "MAX_DISTANCE", 700)
         state, kept = OpenOriginals(), OpenOriginals()
         for each in (state, kept):
             each.start(100)
             for offset in refused:
                 each.refuse(offset)
-        state.forget(position)
+        state.drop_expired(position)
         for original in range(0, 5_000, 41):
             for copy in (position, position + 300):
                 assert state.is_open(original, copy) == kept.is_open(original, copy)

@@ -49,9 +49,9 @@ class SessionsMachine(RuleBasedStateMachine):
         self.model |= new
 
     @rule(later=st.integers(0, 60))
-    def forget(self, later: int) -> None:
+    def drop_expired(self, later: int) -> None:
         self.threshold += later
-        self.sessions.forget(self.threshold)
+        self.sessions.drop_expired(self.threshold)
         left = rows(self.sessions.find(np.arange(10)))
         assert set(self.open()) <= set(left) <= self.model
         self.model = set(left)
@@ -87,9 +87,9 @@ def test_all_users_are_walked_when_there_are_many() -> None:
     user = np.repeat(np.arange(count), 2)
     time = np.tile([0, 1000], count)
     sessions.put(Intervals(user, time, time))
-    sessions.forget(threshold_ms=500)
+    sessions.drop_expired(threshold_ms=500)
     left = sessions.find(np.arange(count))
     assert len(sessions) == len(left.user) == count
     assert set(left.start.tolist()) == {1000}
-    sessions.forget(threshold_ms=5000)
+    sessions.drop_expired(threshold_ms=5000)
     assert (len(sessions), len(sessions.find(np.arange(count)).user)) == (0, 0)

@@ -39,7 +39,7 @@ def documents(
         merger.apply(chunk_of(0, position, messages))
         position += len(messages)
         log += state.freeze(snapshot=not log)
-        state.forget()
+        state.drop_expired()
         if number in restored_at:
             old, state = state, Accumulator(0, 1, rules)
             for entry in log:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from movie_stream.aggregates import vocabulary
 from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary, usable_texts
 from movie_stream.columnar.spans import Spans
-from movie_stream.events.event import spelled
+from movie_stream.events.event import display_form
 from tests.support.input.odd_records import STRINGS
 
 LONGEST = 12
@@ -72,7 +72,7 @@ def test_genres_keep_their_meaning_whatever_is_forgotten(rounds: list[tuple[list
         patch.setattr(vocabulary, "GENRES_KEPT", 2)
         for some, one_by_one in rounds:
             found, usable = words.look_up_genres(Spans.of([genre.encode() for genre in some]))
-            assert usable.tolist() == [spelled(genre) is not None and len(genre) <= 64 for genre in some]
+            assert usable.tolist() == [display_form(genre) is not None and len(genre) <= 64 for genre in some]
             good = [genre for genre, one in zip(some, usable.tolist(), strict=True) if one]
             ids = words.genre_ids(Spans.of([genre.encode() for genre in good])) if one_by_one else found[usable]
             assert ids.tolist() == found[usable].tolist()

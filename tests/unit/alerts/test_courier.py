@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from movie_stream.alerts import courier
-from movie_stream.alerts.courier import AWAY_AT_MOST_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Standing
+from movie_stream.alerts.courier import AWAY_AT_MOST_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, ReceiverStatus
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_receiver_is_away_for_pauses_that_grow_to_a_bound_and_is_back_at_once(clock: list[float]) -> None:
-    standing, pauses = Standing(), []
+    standing, pauses = ReceiverStatus(), []
     for _ in range(100):
         standing.failed(0.0, partly=False)
         pauses.append(standing.away_until_s - clock[0])
@@ -33,7 +33,7 @@ def test_a_receiver_is_away_for_pauses_that_grow_to_a_bound_and_is_back_at_once(
 def test_of_a_receiver_that_takes_some_messages_only_the_others_are_hurried_ever_more_rarely(
     clock: list[float],
 ) -> None:
-    standing, hurried = Standing(), 0
+    standing, hurried = ReceiverStatus(), 0
     seconds = 6 * 3_600
     for _ in range(seconds):
         clock[0] += 1
@@ -44,7 +44,7 @@ def test_of_a_receiver_that_takes_some_messages_only_the_others_are_hurried_ever
 
 
 def test_after_a_while_in_which_all_arrived_it_begins_anew(clock: list[float]) -> None:
-    standing = Standing()
+    standing = ReceiverStatus()
     assert standing.arrived(), "nobody knows what waits, at the start"
     standing.failed(0.0, partly=False)
     assert not standing.arrived(), "it was only just"

@@ -50,7 +50,7 @@ def evaluated(of: Rule, figures: Figures, until_ms: list[int], first_ms: int, ot
     evaluation = Evaluation(of, first_ms)
     bound = None if others is None else Series.of(others.items())
     ended = [s for end in sorted(until_ms) for s in evaluation.advance(series_of(figures), end, first_ms, bound)]
-    return [*ended, *evaluation.lasting()]
+    return [*ended, *evaluation.open_streaks()]
 
 
 def shown(streaks: list[Streak]) -> list[Any]:
@@ -126,7 +126,7 @@ def test_what_is_found_anew_from_a_time_on_is_what_all_of_it_gives(
     firsts = {g: min(rows) for g, rows in old.items()} if subject == EACH else {}
     again = restarted(of, from_ms, lasting, firsts)
     ended = again.advance(series_of(becomes), until, first_then)
-    assert shown([*kept, *ended, *again.lasting()]) == reference.alerts(of, becomes, first_then, until)
+    assert shown([*kept, *ended, *again.open_streaks()]) == reference.alerts(of, becomes, first_then, until)
 
 
 @given(
@@ -198,7 +198,7 @@ def test_only_films_of_these_windows_are_looked_at() -> None:
     others = Series.of((at, {"views": 2.0}) for at in rows)
     pieces = list(evaluation.advancing(series_of(figures), until, START_MS, others))
     assert len(pieces) == 1
-    [alert] = evaluation.lasting()
+    [alert] = evaluation.open_streaks()
     assert (alert.subject, alert.usual, alert.threshold) == ("new", 2.0, 3.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.alerts.frontier import LIVE_WITHIN_MS, MINUTE_MS, Stillness, complete_until, reached
+from movie_stream.alerts.frontier import LIVE_WITHIN_MS, MINUTE_MS, Inactivity, complete_until, reached
 
 HOUR_MS = 3_600_000
 times = st.integers(0, 10).map(lambda minute: minute * MINUTE_MS // 2)
@@ -52,8 +52,8 @@ def test_what_is_published_in_all_partitions() -> None:
 
 
 def test_who_has_not_moved_for_how_long() -> None:
-    stillness = Stillness()
-    assert stillness.still_for(0, 100.0) == 0.0
-    stillness.look({0: {0: 1}}, 2, 100.0)
-    stillness.look({0: {0: 1, 1: 1}}, 2, 130.0)
-    assert (stillness.still_for(0, 140.0), stillness.still_for(1, 140.0)) == (40.0, 10.0)
+    inactivity = Inactivity()
+    assert inactivity.inactive_for(0, 100.0) == 0.0
+    inactivity.look({0: {0: 1}}, 2, 100.0)
+    inactivity.look({0: {0: 1, 1: 1}}, 2, 130.0)
+    assert (inactivity.inactive_for(0, 140.0), inactivity.inactive_for(1, 140.0)) == (40.0, 10.0)

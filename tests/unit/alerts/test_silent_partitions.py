@@ -102,7 +102,7 @@ def test_an_hour_without_a_row_has_no_records_in_whatever_pieces(
         some = {partition: _within(of, begin_ms, end_ms) for partition, of in series.items()}
         found += evaluation.advance(some, end_ms, START_MS)
     wanted = [alert for p, of in rows.items() for alert in naive(condition, p, of, in_a_row, until_ms)]
-    assert shown([*found, *evaluation.lasting()]) == sorted(wanted)
+    assert shown([*found, *evaluation.open_streaks()]) == sorted(wanted)
 
 
 def _within(series: Series, begin_ms: int, end_ms: int) -> Series:
@@ -119,4 +119,4 @@ def test_ten_years_of_silence_are_one_alert() -> None:
     evaluation = Evaluation(Rule("r", "quality", LightAtLeast("red"), EACH, HOUR_MS), START_MS)
     [alert] = evaluation.advance({"0": series}, until_ms, START_MS)
     assert (alert.start_ms, alert.windows) == (START_MS + HOUR_MS, hours - 1)
-    assert [of.start_ms for of in evaluation.lasting()] == [START_MS + (hours + 1) * HOUR_MS]
+    assert [of.start_ms for of in evaluation.open_streaks()] == [START_MS + (hours + 1) * HOUR_MS]

@@ -57,6 +57,6 @@ def test_a_genre_without_views_is_called_as_it_was_in_the_weeks_before() -> None
     rule = Rule("r", "views", BeyondUsual("below", 0.5), EACH, HOUR_MS)
     evaluation = Evaluation(rule, AT_MS)
     evaluation.advance({"scifi": series}, AT_MS + HOUR_MS, AT_MS - 5 * WEEK_MS)
-    [lasting] = evaluation.lasting()
+    [lasting] = evaluation.open_streaks()
     assert (lasting.value, body_of(rule, lasting)["label"]) == (0.0, "SciFi")
     assert np.isclose(lasting.threshold, 10.0)

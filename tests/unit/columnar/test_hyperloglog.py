@@ -220,7 +220,7 @@ def test_a_larger_sketch_replaces_a_smaller_one_when_it_is_loaded() -> None:
 
 
 def test_members_that_come_again_and_again_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.columnar.hyperloglog.SETTLED_AT", 20)
+    monkeypatch.setattr("movie_stream.columnar.hyperloglog.DEDUPLICATED_ABOVE", 20)
     rng = np.random.default_rng(3)
     column = SketchColumn(lg_k=12)
     column.grow(4)

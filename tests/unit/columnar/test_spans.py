@@ -58,7 +58,7 @@ def test_one_after_the_other(values: list[bytes | None], others: list[bytes | No
     both = Spans.of([*values, *others])
     first, second = (both[: len(values)], both[len(values) :]) if same_buffer else map(Spans.of, (values, others))
     first.hashes()
-    together = first.and_then(second)
+    together = first.concat(second)
     assert together.tolist() == [*values, *others]
     assert together.hashes().tolist() == both.hashes().tolist()
 

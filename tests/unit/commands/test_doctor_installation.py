@@ -20,7 +20,7 @@ def nothing_embedded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nothing_embedded")
 def test_an_embedded_program_is_missed_only_where_nothing_is_set_instead() -> None:
-    rows = installation.look_at_installation(Settings(kafka_bootstrap_servers="kafka:9092"))
+    rows = installation.check_installation(Settings(kafka_bootstrap_servers="kafka:9092"))
     found = {row.check: row for row in rows}
     assert found["embedded broker"].state == "ok"
     assert "not needed: KAFKA_BOOTSTRAP_SERVERS is set" in found["embedded broker"].what

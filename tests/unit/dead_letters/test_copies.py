@@ -14,7 +14,7 @@ import pytest
 
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.columnar.murmur2 import partitions_of
-from movie_stream.dead_letters.copies import ELSEWHERE, LATE, LEFT_OUT, NO_LINE, Judge, changes_of, rewritten
+from movie_stream.dead_letters.copies import ELSEWHERE, LATE, LEFT_OUT, NO_LINE, CopyChecker, changes_of, rewritten
 from movie_stream.dead_letters.letters import Letter
 from movie_stream.errors import UsageError
 
@@ -36,12 +36,12 @@ def untold() -> None:
     raise AssertionError("it did not take long")
 
 
-def judge(watermark_ms: int | None = None, misplaced: bool = False) -> Judge:
+def judge(watermark_ms: int | None = None, misplaced: bool = False) -> CopyChecker:
     known = {} if watermark_ms is None else {HOME: watermark_ms}
-    return Judge(Rules(24 * HOUR_MS, HOUR_MS), 3, known, misplaced)
+    return CopyChecker(Rules(24 * HOUR_MS, HOUR_MS), 3, known, misplaced)
 
 
-def sent(judge: Judge, *letters: Letter) -> list[bytes]:
+def sent(judge: CopyChecker, *letters: Letter) -> list[bytes]:
     return [copy.value for copy in judge.copies(letters, [letter.value for letter in letters], NOW_MS)]
 
 

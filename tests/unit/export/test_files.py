@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movie_stream.export import excel_file
-from movie_stream.export.columns import Column, ValueOdd
+from movie_stream.export.columns import Column, UnsupportedValue
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.target import FORMATS, form_named
 from movie_stream.export.writers import writer_to
@@ -214,6 +214,6 @@ def test_without_rows_there_is_a_file_with_its_columns(ending: str, tmp_path: Pa
 @pytest.mark.parametrize("ending", ["parquet", "xlsx"])
 @pytest.mark.parametrize(("field", "value"), [("views", "many"), ("start", "now"), ("title", 7), ("rating", b"x")])
 def test_a_value_of_another_kind_is_named(ending: str, field: str, value: object, tmp_path: Path) -> None:
-    with pytest.raises(ValueOdd, match=rf"_id 'a2', {field}: expected a \w+, got {value!r}"):
+    with pytest.raises(UnsupportedValue, match=rf"_id 'a2', {field}: expected a \w+, got {value!r}"):
         written(tmp_path, ending, [row(1), row(2, **{field: value})])
     assert list(tmp_path.iterdir()) == []

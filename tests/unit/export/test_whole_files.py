@@ -15,11 +15,11 @@ import pytest
 from movie_stream.errors import MovieStreamError, UsageError
 from movie_stream.export import arrow
 from movie_stream.export.arrow import ExtraMissing
-from movie_stream.export.columns import ValueOdd
+from movie_stream.export.columns import UnsupportedValue
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.new_file import ExportFailed, new_file
 from movie_stream.export.target import FORMATS, Form, form_named
-from movie_stream.export.writers import insist, writer_to
+from movie_stream.export.writers import require_library, writer_to
 from tests.unit.export.test_files import COLUMNS, row, written
 
 
@@ -148,8 +148,8 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "ask", "words"),
     [
-        ("pyarrow", lambda: insist(Form("parquet")), "Parquet files take pyarrow, .*'movie-stream[parquet]'"),
-        ("xlsxwriter", lambda: insist(Form("xlsx")), "Excel files take xlsxwriter, .*'movie-stream[xlsx]'"),
+        ("pyarrow", lambda: require_library(Form("parquet")), "Parquet files take pyarrow, .*'movie-stream[parquet]'"),
+        ("xlsxwriter", lambda: require_library(Form("xlsx")), "Excel files take xlsxwriter, .*'movie-stream[xlsx]'"),
         ("pyarrow", lambda: arrow.pyarrow("delta"), "Delta Lake tables take pyarrow, .*'movie-stream[delta]'"),
     ],
 )
@@ -162,4 +162,6 @@ def test_a_missing_extra_is_named(
 
 
 def test_errors_are_ours() -> None:
-    assert all(issubclass(error, MovieStreamError) for error in (ExportFailed, ExtraMissing, SheetFull, ValueOdd))
+    assert all(
+        issubclass(error, MovieStreamError) for error in (ExportFailed, ExtraMissing, SheetFull, UnsupportedValue)
+    )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from movie_stream.mongo import changed
-from movie_stream.mongo.changed import Changed, Remembered, Written
+from movie_stream.mongo.changed import Changed, ReportedDocuments, Written
 from movie_stream.mongo.guard import GuardedDocument, encode
 
 
-def reported(remembered: Remembered, name: str, figure: int, collection: str = "c") -> Changed:
+def reported(remembered: ReportedDocuments, name: str, figure: int, collection: str = "c") -> Changed:
     document = GuardedDocument(collection, name, (figure,), 1, {"figure": figure})
     return remembered.replace(Written(document, encode(document), certain=True))
 
 
 def test_the_body_that_was_reported_before_is_the_old_one() -> None:
-    remembered = Remembered()
+    remembered = ReportedDocuments()
     assert reported(remembered, "a", 1).old is None
     assert reported(remembered, "a", 2, "d").old is None, "of another collection"
     assert reported(remembered, "a", 3).old == {"figure": 1}
@@ -23,7 +23,7 @@ def test_the_body_that_was_reported_before_is_the_old_one() -> None:
 
 
 def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    remembered = Remembered()
+    remembered = ReportedDocuments()
     size = len(encode(GuardedDocument("c", "a", (1,), 1, {"figure": 1})))
     monkeypatch.setattr(changed, "REMEMBERED_BYTES", 2 * size)
     for name in "abac":  # a is remembered anew before c comes

@@ -15,13 +15,13 @@ from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.events.event import decode
 from movie_stream.replay.synthetic.damage import DAMAGES
 from movie_stream.replay.synthetic.faults import ALLOWED, FaultyRows
-from movie_stream.replay.synthetic.made_up import MadeUp, csv_lines, records
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews, csv_lines, records
 
 ALLOWED_MS = ALLOWED // timedelta(milliseconds=1)
 SHARES = st.floats(0, 0.5)
 
 
-def flat(views: MadeUp, chunk_rows: int) -> list[tuple[bytes, bytes]]:
+def flat(views: SyntheticViews, chunk_rows: int) -> list[tuple[bytes, bytes]]:
     """Each view as a line of a CSV and as a record."""
     return [
         pair
@@ -30,7 +30,7 @@ def flat(views: MadeUp, chunk_rows: int) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def whole(views: MadeUp) -> FaultyRows:
+def whole(views: SyntheticViews) -> FaultyRows:
     """All the views in one chunk."""
     [rows] = views.chunks(views.count)
     return rows
@@ -38,16 +38,16 @@ def whole(views: MadeUp) -> FaultyRows:
 
 @given(st.integers(0, 300), st.integers(-5, 2**70), st.integers(1, 400), SHARES, SHARES)
 def test_they_are_the_same_in_any_chunks(count: int, seed: int, chunk_rows: int, late: float, bad: float) -> None:
-    views = MadeUp(count=count, seed=seed, late=late, bad=bad)
+    views = SyntheticViews(count=count, seed=seed, late=late, bad=bad)
     assert flat(views, chunk_rows) == flat(views, 1_000)
 
 
 @given(st.integers(0, 200), st.integers(0, 99), SHARES, SHARES)
 def test_the_others_are_as_without_faults(count: int, seed: int, late: float, bad: float) -> None:
-    plain = flat(MadeUp(count=count, seed=seed), 100)
-    faulty = flat(MadeUp(count=count, seed=seed, late=late, bad=bad), 100)
+    plain = flat(SyntheticViews(count=count, seed=seed), 100)
+    faulty = flat(SyntheticViews(count=count, seed=seed, late=late, bad=bad), 100)
     assert len(plain) == len(faulty)
-    rows = list(MadeUp(count=count, seed=seed, late=late, bad=bad).chunks(100))
+    rows = list(SyntheticViews(count=count, seed=seed, late=late, bad=bad).chunks(100))
     wrong = {100 * at + row for at, part in enumerate(rows) for row in (*part.late.tolist(), *part.damages)}
     assert {at for at, (one, other) in enumerate(zip(plain, faulty, strict=True)) if one != other} == wrong
 
@@ -55,7 +55,7 @@ def test_the_others_are_as_without_faults(count: int, seed: int, late: float, ba
 @pytest.mark.parametrize(("late", "bad"), [(0.01, 0), (0, 0.01), (0.2, 0.3), (0.6, 0.4), (0, 1)])
 def test_so_many_are_late_and_bad(late: float, bad: float) -> None:
     count = 50_000
-    rows = whole(MadeUp(count=count, seed=1, late=late, bad=bad))
+    rows = whole(SyntheticViews(count=count, seed=1, late=late, bad=bad))
     for found, share in ((len(rows.late), late), (len(rows.damages), bad)):
         spread = (count * share * (1 - share)) ** 0.5
         assert abs(found - count * share) <= 5 * spread + count * max(0, late + bad - 0.95)
@@ -63,21 +63,21 @@ def test_so_many_are_late_and_bad(late: float, bad: float) -> None:
 
 
 def test_the_ways_to_spoil_a_view_take_turns() -> None:
-    counts = Counter(damage.name for damage in whole(MadeUp(count=2_000, bad=0.05)).damages.values())
+    counts = Counter(damage.name for damage in whole(SyntheticViews(count=2_000, bad=0.05)).damages.values())
     assert len(counts) == len(DAMAGES)
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
 @given(st.integers(0, 2**32), st.booleans())
 def test_each_spoilt_record_is_refused_and_no_other(seed: int, prices: bool) -> None:
-    rows = whole(MadeUp(count=60, seed=seed, bad=0.5, prices=prices))
+    rows = whole(SyntheticViews(count=60, seed=seed, bad=0.5, prices=prices))
     refused = {refusal.index for refusal in decode(rows.lines(records), None, 0).refusals}
     assert refused == set(rows.damages)
 
 
 @given(st.integers(0, 2**32))
 def test_a_spoilt_line_spoils_no_other(seed: int) -> None:
-    rows = whole(MadeUp(count=60, seed=seed, bad=0.5))
+    rows = whole(SyntheticViews(count=60, seed=seed, bad=0.5))
     lines = [line.decode("utf-8", "surrogateescape") for line in rows.lines(csv_lines)]
     parsed = list(csv.reader(io.StringIO("\n".join(lines), newline="")))
     good: list[Any] = [list(next(csv.reader([line]))) for line in lines]
@@ -90,8 +90,8 @@ def test_a_spoilt_line_spoils_no_other(seed: int) -> None:
     st.sampled_from([timedelta(minutes=5), timedelta(days=2), timedelta(days=900)]),
 )
 def test_a_late_view_is_older_than_its_partition_allows(count: int, seed: int, span: timedelta) -> None:
-    rows = whole(MadeUp(count=count, seed=seed, span=span, late=0.1)).rows
-    late = set(whole(MadeUp(count=count, seed=seed, span=span, late=0.1)).late.tolist())
+    rows = whole(SyntheticViews(count=count, seed=seed, span=span, late=0.1)).rows
+    late = set(whole(SyntheticViews(count=count, seed=seed, span=span, late=0.1)).late.tolist())
     partitions = partitions_of([user.encode() for user in rows.user_id], 3)
     newest = dict.fromkeys(range(3), 0)
     found = set()
@@ -104,5 +104,5 @@ def test_a_late_view_is_older_than_its_partition_allows(count: int, seed: int, s
 
 
 def test_the_first_ones_come_in_time() -> None:
-    assert whole(MadeUp(count=20_000, late=0.9)).late.min() >= 1_000
-    assert np.array_equal(whole(MadeUp(count=10, late=1)).late, np.arange(5, 10))
+    assert whole(SyntheticViews(count=20_000, late=0.9)).late.min() >= 1_000
+    assert np.array_equal(whole(SyntheticViews(count=10, late=1)).late, np.arange(5, 10))

@@ -10,13 +10,13 @@ import pytest
 
 from movie_stream.aggregates import aggregators, quality_figures
 from movie_stream.aggregates import fields as result_fields
-from movie_stream.aggregates.aggregators import Members, OfUsers, SumOf, TopUsersOf, ViewCount
+from movie_stream.aggregates.aggregators import Members, SumOf, TopUsersOf, UserFigure, ViewCount
 from movie_stream.aggregates.fields import Count, Distinct, Max, Mean, Min, Revenue, Sum, Title, Top, TopUsers
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.window import ALL_TIME, DAY
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo.runs import Run
-from movie_stream.runs.fingerprint import changes, differences, fingerprint, hash_of, not_counted, results_of
+from movie_stream.runs.fingerprint import changes, differences, fingerprint, hash_of, results_of, uncounted_results
 from movie_stream.settings import Settings
 
 STORED: Final = Path(__file__).parents[3] / "tests" / "data" / "stored" / "results.txt"
@@ -57,7 +57,7 @@ def test_a_run_that_was_begun_before_results_were_added_goes_on_with_its_list(ad
     fewer = tuple(result for result in RESULTS if result.collection not in added)
     run = Run(7, fingerprint(Settings(), topology(), fewer))
     assert results_of(run) == fewer
-    assert not_counted(run) == ", ".join(added)
+    assert uncounted_results(run) == ", ".join(added)
     assert differences(Settings(), topology(), run) == ""
 
 
@@ -100,7 +100,7 @@ def test_each_result_is_the_one_that_is_stored() -> None:
         ),
         (SumOf("rating"), "SumOf(number='rating')"),
         (Members("user_id", 14), "Members(member='user_id', lg_k=14)"),
-        (OfUsers("sessions"), "OfUsers(name='sessions')"),
+        (UserFigure("sessions"), "OfUsers(name='sessions')"),
         (TopUsersOf(10), "TopUsersOf(limit=10)"),
         (
             Result("daily_movies", DAY, prefix="movies", fields={"revenue": Revenue()}),

@@ -20,7 +20,7 @@ from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.events.chunk import chunk_of
 from movie_stream.tables import table as tables
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
-from movie_stream.tables.table import Frozen, Overtaken, Table
+from movie_stream.tables.table import Frozen, Table, WriterFenced
 from tests.support.examples import examples
 from tests.support.memory_log import Driven, MemoryLog, at_once, one_turn, run
 from tests.support.reference import views
@@ -160,7 +160,7 @@ class TableMachine(RuleBasedStateMachine):
             try:
                 if writer.busy.step():
                     continue
-            except Overtaken:
+            except WriterFenced:
                 self.writers.remove(writer)
                 self.was_overtaken(writer)
                 return
@@ -196,7 +196,7 @@ class TableMachine(RuleBasedStateMachine):
         cursor = self.own(writer)
         assert cursor is None or cursor != counting(self.log.all)[-1], "its checkpoint counts, and nobody came after it"
         records = len(self.log.all)
-        with pytest.raises(Overtaken):
+        with pytest.raises(WriterFenced):
             run(writer.table.checkpoint(writer.table.freeze()))
         assert len(self.log.all) == records, "it writes again"
 
@@ -305,7 +305,7 @@ def snapshot_with_a_zombies_inside(entries_inside: bool) -> tuple[MemoryLog, Tab
     table.state.apply(9)
     snapshot = Driven(table.checkpoint(table.freeze()))
     drive_to(snapshot, log, 1)
-    with pytest.raises(Overtaken, match="another writer came first"):
+    with pytest.raises(WriterFenced, match="another writer came first"):
         drive_to(zombies, log, 1000)
     drive_to(snapshot, log, 1000)
     return log, table
@@ -391,12 +391,12 @@ def test_an_entry_that_cannot_be_loaded_is_a_broken_changelog() -> None:
 def test_who_is_in_a_hurry_puts_a_snapshot_off() -> None:
     log = MemoryLog()
     table = restored(log)
-    table.in_a_hurry = True
+    table.defer_snapshot = True
     assert table.snapshot_due, "without one there is nothing to follow"
-    table.in_a_hurry = False
+    table.defer_snapshot = False
     while not (table.snapshot_due and table.state.position):
         written(log, table, 5)
-    table.in_a_hurry = True
+    table.defer_snapshot = True
     assert not table.freeze().snapshot
 
 
@@ -409,7 +409,7 @@ def test_a_zombie_whose_changelog_was_cut_under_it_is_overtaken() -> None:
         written(log, table, 5)
     assert table.state.position > zombie.state.position
     zombie.state.apply(100)
-    with pytest.raises(Overtaken, match="deleted by another"):
+    with pytest.raises(WriterFenced, match="deleted by another"):
         run(zombie.checkpoint(zombie.freeze()))
     assert restored(log).state.position == table.state.position
 
@@ -422,10 +422,10 @@ def test_who_was_overtaken_never_writes_again() -> None:
     table = restored(log)
     written(log, table, 5)
     zombie.state.apply(1)
-    with pytest.raises(Overtaken, match="another writer came first"):
+    with pytest.raises(WriterFenced, match="another writer came first"):
         run(zombie.checkpoint(zombie.freeze()))
     end = log.end
-    with pytest.raises(Overtaken, match="an earlier checkpoint"):
+    with pytest.raises(WriterFenced, match="an earlier checkpoint"):
         run(zombie.checkpoint(zombie.freeze()))
     assert log.end == end
     assert restored(log).state.position == table.state.position
@@ -535,7 +535,7 @@ def test_the_accumulator_comes_back_from_its_changelog() -> None:
         seen, wanted = table.state.partials(1), whole.partials(1)
         assert by_key(seen) == by_key(wanted), f"after the restore at {at}"
         run(table.checkpoint(table.freeze()))
-        table.state.forget()
+        table.state.drop_expired()
         if at % 12 == 0:
             table = Table(Accumulator(0, 1, rules), log, RUN)
             run(table.restore())

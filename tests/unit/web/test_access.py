@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from movie_stream.web import access, session
 from movie_stream.web.access import MOST_BODY_BYTES, MOST_PATH_BYTES, SECURITY, Guarded, is_loopback
 from movie_stream.web.problems import Problem
-from movie_stream.web.session import COOKIE, Doorkeeper, session_router
+from movie_stream.web.session import COOKIE, Authenticator, session_router
 
 TOKEN = "a-token-of-our-own"
 PATIENCE_S = 60.0
@@ -30,7 +30,7 @@ def guarded(token: str | None = None, only_hosts: frozenset[str] | None = frozen
         return error.response()
 
     app.add_exception_handler(Problem, problem)
-    keeper = Doorkeeper(token)
+    keeper = Authenticator(token)
     app.include_router(session_router(keeper), prefix="/api/v1")
 
     @app.get("/api/v1/thing")
@@ -233,7 +233,7 @@ async def test_streams_end_with_the_server() -> None:
     async def stream(scope: Any, receive: Any, send: Any) -> None:
         await StreamingResponse(forever(), media_type="text/event-stream")(scope, receive, send)
 
-    app = Guarded(stream, Doorkeeper(None), None)
+    app = Guarded(stream, Authenticator(None), None)
     scope = {"type": "http", "method": "GET", "path": "/api/v1/changes", "query_string": b"", "headers": []}
     task = asyncio.create_task(app(scope, receive, send))
     await began.wait()

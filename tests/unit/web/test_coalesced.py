@@ -184,7 +184,7 @@ def test_an_id_that_says_nothing_is_answered_by_a_reset(forged: str) -> None:
 def test_so_is_a_forged_id_of_now(numbers: str) -> None:
     ledger = Ledger(NAMES)
     ledger.add({"films": 3, "users": 4})
-    assert ledger.place_of(f"{ledger.here.epoch}.3.0.4") == ledger.here
+    assert ledger.position_of(f"{ledger.here.epoch}.3.0.4") == ledger.here
     *_, told = all_of(Reading(f"{ledger.here.epoch}.{numbers}"), ledger)
     assert told.name == "reset"
 

@@ -14,7 +14,7 @@ from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
 from movie_stream.web.cursor import LONGEST, Sealer
 from movie_stream.web.resources import Resource, all_resources, same
-from movie_stream.web.session import Doorkeeper
+from movie_stream.web.session import Authenticator
 
 VALUES = (
     st.none()
@@ -54,9 +54,9 @@ def test_one_changed_byte_is_noticed(at: int, by: int) -> None:
 
 
 def test_cursors_outlive_a_server_that_has_a_token() -> None:
-    first, again = Sealer.new(Doorkeeper("a token of ours")), Sealer.new(Doorkeeper("a token of ours"))
+    first, again = Sealer.new(Authenticator("a token of ours")), Sealer.new(Authenticator("a token of ours"))
     assert again.opened(first.sealed((1,), "query"), "query") == (1,)
-    without, other = Sealer.new(Doorkeeper(None)), Sealer.new(Doorkeeper(None))
+    without, other = Sealer.new(Authenticator(None)), Sealer.new(Authenticator(None))
     assert other.opened(without.sealed((1,), "query"), "query") is None
 
 

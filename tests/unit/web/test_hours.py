@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 from movie_stream.web import hours as module
 from movie_stream.web.asking import Asker
 from movie_stream.web.figures import HOUR_MS, MINUTE_MS, by_genre

@@ -14,14 +14,14 @@ from movie_stream.metrics.endpoint import Collector
 from movie_stream.metrics.values import Values
 from movie_stream.web.access import Guarded
 from movie_stream.web.requests import DECLARED, Requests
-from movie_stream.web.session import Doorkeeper
+from movie_stream.web.session import Authenticator
 from tests.unit.web.test_access import TOKEN, client
 
 
 def told(requests: Requests) -> dict[tuple[str, ...], float]:
     """What a scrape would bring, but for buckets and sums."""
     registry, values = CollectorRegistry(), Values()
-    requests.tell(values)
+    requests.export(values)
     registry.register(Collector("serve", lambda: values))
     return {
         (sample.name.removeprefix("movie_stream_http_"), *sample.labels.values()): sample.value
@@ -39,7 +39,7 @@ async def test_an_application_that_finds_its_paths_by_itself_says_the_route() ->
         request.scope[DECLARED] = "/odata/films({key})"
         return Response(key)
 
-    async with client(Guarded(app, Doorkeeper(TOKEN), None, requests)) as asked:
+    async with client(Guarded(app, Authenticator(TOKEN), None, requests)) as asked:
         await asked.get("/odata/films('a')", headers={"Authorization": f"Bearer {TOKEN}"})
     assert told(requests)["requests_total", "GET", "/odata/films({key})", "200"] == 1
 
@@ -52,7 +52,7 @@ async def test_requests_by_route_method_and_status() -> None:
         assert requests.in_flight == 1
         return Response(name, 404 if name == "b" else 200)
 
-    guarded = Guarded(app, Doorkeeper(TOKEN), None, requests)
+    guarded = Guarded(app, Authenticator(TOKEN), None, requests)
     async with client(guarded) as asked:
         for path in ("/static/a", "/static/b", "/static/c/d", "/no/such/path", "/nor/this", "/api/v1/thing"):
             await asked.get(path)
@@ -89,7 +89,7 @@ async def test_the_first_answer_that_fails_is_a_rise_from_nothing() -> None:
         ("answers_total", "fine"): 0,
         ("answers_total", "failed"): 0,
     }
-    async with client(Guarded(app, Doorkeeper(None), None, requests)) as asked:
+    async with client(Guarded(app, Authenticator(None), None, requests)) as asked:
         await asked.get("/away")
     assert told(requests)["answers_total", "failed"] == 1
 
@@ -112,7 +112,7 @@ async def test_a_stream_has_no_duration_and_one_who_has_gone_no_status() -> None
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with client(Guarded(app, Doorkeeper(None), None, requests)) as asked:
+    async with client(Guarded(app, Authenticator(None), None, requests)) as asked:
         await asked.get("/changes")
         waiting = asyncio.create_task(asked.get("/hangs"))
         await hangs.wait()

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from movie_stream.web.session import COOKIE, LASTS_S, Attempts, Doorkeeper
+from movie_stream.web.session import COOKIE, LASTS_S, Attempts, Authenticator
 
 TOKEN = "correct horse battery".replace(" ", "-")
-KEEPER = Doorkeeper(TOKEN)
+KEEPER = Authenticator(TOKEN)
 NOW = 1_800_000_000.0
 
 
@@ -41,13 +41,13 @@ def test_a_cookie_of_another_token_or_time_does_not_count() -> None:
     cookie = KEEPER.cookie(NOW)
     until, name, signature = cookie.split(".")
     later, other = f"{int(until) + 1}.{name}.{signature}", f"{until}.{name}x.{signature}"
-    another = Doorkeeper("another-token").cookie(NOW)
+    another = Authenticator("another-token").cookie(NOW)
     for forged in (another, later, other, until, f"{until}.{signature}", f".{signature}", "", f"x{cookie}", "é.è"):
         assert not lets_in(cookie=f"{COOKIE}={forged}")
 
 
 def test_a_session_that_was_ended_does_not_count_and_others_do() -> None:
-    keeper = Doorkeeper(TOKEN)
+    keeper = Authenticator(TOKEN)
     ended, other = (Headers({"cookie": f"{COOKIE}={keeper.cookie(NOW)}"}) for _ in range(2))
     keeper.end_sessions(ended, NOW)
     assert not keeper.lets_in(ended, NOW)
@@ -55,7 +55,7 @@ def test_a_session_that_was_ended_does_not_count_and_others_do() -> None:
 
 
 def test_ended_sessions_are_forgotten_when_they_expire_and_take_no_more_room() -> None:
-    keeper = Doorkeeper(TOKEN)
+    keeper = Authenticator(TOKEN)
     for number in range(10_050):
         keeper.end_sessions(Headers({"cookie": f"{COOKIE}={keeper.cookie(NOW + number / 100)}"}), NOW)
     assert len(keeper._ended) == 10_000
@@ -74,7 +74,7 @@ def test_a_wrong_bearer_wins_over_a_cookie() -> None:
 
 
 def test_without_a_token_everybody_is_let_in() -> None:
-    keeper = Doorkeeper(None)
+    keeper = Authenticator(None)
     assert not keeper.required
     assert keeper.lets_in(Headers({}), NOW)
     assert keeper.is_token("anything")

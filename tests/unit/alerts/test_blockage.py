@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from movie_stream.alerts.frontier import Stillness, Topics, complete_until
-from movie_stream.alerts.holdup import Holdup, holding_up, in_words, quiet_sources, without_rules
-from movie_stream.mongo.workers import Holding, Standing, WorkerSeen
+from movie_stream.alerts.blockage import Blockage, blocking_causes, in_words, quiet_sources, without_rules
+from movie_stream.alerts.frontier import Inactivity, Topics, complete_until
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport, WorkerStatus
 
 MINUTE_MS = 60_000
 AT_MS = 1_730_383_500_000
@@ -18,21 +18,21 @@ TOPICS = Topics("views", 2, "partials", 2)
 IDLE = timedelta(minutes=1)
 
 
-def worker(name: str, *held: tuple[str, int, int | None], rules: str | None = "r") -> WorkerSeen:
+def worker(name: str, *held: tuple[str, int, int | None], rules: str | None = "r") -> WorkerReport:
     now = datetime.now(UTC)
-    holds = tuple(Holding(topic, partition, 9, lag) for topic, partition, lag in held)
-    standing = Standing("group", "running", 1, None, holds, rules=rules)
-    return WorkerSeen(name, name, 7, "0", now, now, timedelta(), standing)
+    holds = tuple(OwnedPartition(topic, partition, 9, lag) for topic, partition, lag in held)
+    standing = WorkerStatus("group", "running", 1, None, holds, rules=rules)
+    return WorkerReport(name, name, 7, "0", now, now, timedelta(), standing)
 
 
-def looked(watermarks: dict[int, dict[int, int]], *workers: WorkerSeen, still_s: float = 300.0) -> list[str]:
+def looked(watermarks: dict[int, dict[int, int]], *workers: WorkerReport, still_s: float = 300.0) -> list[str]:
     """What holds it up, where nothing has moved for so long."""
-    stillness = Stillness()
-    stillness.look(watermarks, TOPICS.sources, 0.0)
-    quiet = quiet_sources(watermarks, stillness, TOPICS, workers, IDLE, still_s)
+    inactivity = Inactivity()
+    inactivity.look(watermarks, TOPICS.sources, 0.0)
+    quiet = quiet_sources(watermarks, inactivity, TOPICS, workers, IDLE, still_s)
     until = complete_until(watermarks, TOPICS.sources, TOPICS.targets, quiet)
-    still = stillness.longer_than(IDLE.total_seconds(), still_s)
-    return holding_up(watermarks, TOPICS, quiet, still, until, workers)
+    still = inactivity.longer_than(IDLE.total_seconds(), still_s)
+    return blocking_causes(watermarks, TOPICS, quiet, still, until, workers)
 
 
 def test_a_partition_that_nobody_tells_of_is_named_with_who_has_it() -> None:
@@ -76,20 +76,20 @@ def test_a_source_that_stands_still_while_its_records_wait_is_named(newest_ms: i
 
 
 def test_it_is_said_once_then_at_intervals_that_grow_and_when_it_goes_on() -> None:
-    holdup = Holdup(IDLE)
-    said = [second for second in range(0, 3 * 3_600, 10) if holdup.look(AT_MS, ["a"], float(second))]
+    blockage = Blockage(IDLE)
+    said = [second for second in range(0, 3 * 3_600, 10) if blockage.look(AT_MS, ["a"], float(second))]
     assert said[:4] == [120, 240, 480, 960]
     assert max(b - a for a, b in itertools.pairwise(said)) == 3_600
-    assert (holdup.said, holdup.still_s(10_800.0)) == (True, 10_800.0)
-    assert holdup.look(AT_MS + MINUTE_MS, ["a"], 10_800.0)
-    assert not holdup.said
-    assert not holdup.look(AT_MS + MINUTE_MS, ["a"], 10_810.0)
-    assert not holdup.look(AT_MS + MINUTE_MS, [], 20_000.0), "it was not said"
+    assert (blockage.reported, blockage.stalled_s(10_800.0)) == (True, 10_800.0)
+    assert blockage.look(AT_MS + MINUTE_MS, ["a"], 10_800.0)
+    assert not blockage.reported
+    assert not blockage.look(AT_MS + MINUTE_MS, ["a"], 10_810.0)
+    assert not blockage.look(AT_MS + MINUTE_MS, [], 20_000.0), "it was not said"
 
 
 def test_a_slow_one_that_gets_on_is_not_said() -> None:
-    holdup = Holdup(IDLE)
-    assert not any(holdup.look(AT_MS + second // 100 * MINUTE_MS, ["a"], float(second)) for second in range(10_000))
+    blockage = Blockage(IDLE)
+    assert not any(blockage.look(AT_MS + second // 100 * MINUTE_MS, ["a"], float(second)) for second in range(10_000))
 
 
 def test_who_does_not_tell_is_not_said_to_have_none() -> None:

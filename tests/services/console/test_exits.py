@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from movie_stream.console import ending
+from movie_stream.console import exits
 from movie_stream.console.output import Outlet
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, OutOfMemory, UsageError
 from movie_stream.settings import Settings
@@ -108,14 +108,14 @@ def test_standard_error_that_cannot_be_written_fails_at_the_end(folder: Path, pl
 @pytest.mark.parametrize("command", ["generate -o - -n 1000000", "generate -o /dev/stdout -n 1000000"])
 def test_a_reader_that_goes_away_is_no_error_to_speak_of(folder: Path, command: str) -> None:
     done = shell(folder, f"$M {command} | head -n 1")
-    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (ending.READER_GONE, 1, "")
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (exits.READER_GONE, 1, "")
 
 
 @pytest.mark.long
 def test_a_worker_whose_log_nobody_reads_any_more(settings: Settings, folder: Path) -> None:
     succeed(settings, "init")
     done = shell(folder, "$M worker | head -n 1", environment(settings))
-    assert (done.returncode, done.stderr) == (ending.READER_GONE, "")
+    assert (done.returncode, done.stderr) == (exits.READER_GONE, "")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
@@ -177,7 +177,7 @@ def caused(error: Exception, cause: BaseException) -> Exception:
     ],
 )
 def test_want_of_memory_is_called_so(error: Exception, what: str) -> None:
-    known = ending.explained(error, remedy="do more")
+    known = exits.explained(error, remedy="do more")
     assert isinstance(known, OutOfMemory)
     assert str(known).startswith(f"out of memory: {what}; ")
     assert str(known).endswith(", or do more")
@@ -185,7 +185,7 @@ def test_want_of_memory_is_called_so(error: Exception, what: str) -> None:
 
 @pytest.mark.parametrize("error", [UsageError(argument="x", expected="y"), OSError(2, "No such file"), ValueError()])
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
-    assert ending.explained(error) is (error if isinstance(error, MovieStreamError) else None)
+    assert exits.explained(error) is (error if isinstance(error, MovieStreamError) else None)
 
 
 def assert_one_line_or_done(done: subprocess.CompletedProcess[str]) -> None:
@@ -304,8 +304,8 @@ def test_ctrl_c_at_any_moment_is_quiet(settings: Settings, folder: Path, command
     with ThreadPoolExecutor(2) as pool:
         moments = [took_s * part / 6 for part in range(7)]
         ends = list(pool.map(lambda after_s: interrupted(variables, folder, command, after_s), moments))
-    assert {code for code, _, _ in ends} <= {0, ending.INTERRUPTED, -signal.SIGINT}
-    assert ends[0][0] == ending.INTERRUPTED
+    assert {code for code, _, _ in ends} <= {0, exits.INTERRUPTED, -signal.SIGINT}
+    assert ends[0][0] == exits.INTERRUPTED
     for code, out, err in ends:
         assert "Traceback" not in out + err
         assert "ignored" not in err

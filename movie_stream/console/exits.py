@@ -59,7 +59,7 @@ def run(command: Callable[[], object]) -> NoReturn:
     sys.exit(code)
 
 
-def tell(error: BaseException, *, remedy: str = "") -> int:
+def report(error: BaseException, *, remedy: str = "") -> int:
     """Prints an error in one line; returns the exit code. Raises the error itself if it is a bug, for its traceback.
 
     `remedy` is another remedy if memory is short.
@@ -71,7 +71,7 @@ def tell(error: BaseException, *, remedy: str = "") -> int:
         if isinstance(known, MovieStreamError):
             with _reporting:  # several threads may fail concurrently; none may end the process before the report
                 if not (isinstance(known, OutOfMemory) and _said.is_set()):
-                    say(known)
+                    print_error(known)
                     _said.set()
             return known.exit_code
     except MemoryError:
@@ -81,15 +81,15 @@ def tell(error: BaseException, *, remedy: str = "") -> int:
 
 
 def leave(error: BaseException, *, remedy: str = "") -> NoReturn:
-    """Like `tell`, then ends the process immediately, from any thread; not for bugs."""
+    """Like report, then ends the process immediately, from any thread; not for bugs."""
     code = FAILED
     try:
-        code = tell(error, remedy=remedy)
+        code = report(error, remedy=remedy)
     finally:
         _leave(code)
 
 
-def say(error: BaseException) -> None:
+def print_error(error: BaseException) -> None:
     """Prints the line of an error on standard error."""
     head = "\x1b[31m\x1b[1merror: \x1b[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else "error: "
     sys.stderr.write(f"{head}{error if str(error) else repr(error)}\n")
@@ -118,9 +118,9 @@ def _code_of(command: Callable[[], object]) -> int:
     except SystemExit as ended:
         code = ended.code
     except Exception as error:
-        code = tell(error)
+        code = report(error)
     if (unwritten := output.failure(sys.stdout)) and not code:  # a library has swallowed the error
-        code = tell(unwritten)
+        code = report(unwritten)
     return int(code) if isinstance(code, int) and code else FAILED * bool(code or output.failure(sys.stderr))
 
 
@@ -172,7 +172,7 @@ def _allowed() -> int | None:
     return None if allowed == _resource.RLIM_INFINITY else int(allowed)
 
 
-def insist_on_room() -> None:
+def require_memory() -> None:
     """Raises OutOfMemory if a limit leaves no room for the libraries that commands need.
 
     Some libraries end the process without our message if they notice it first.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from movie_stream.export.delta_place import TableDiffers, TableSpoilt
+from movie_stream.export.delta_path import TableDamaged, TableDiffers
 from movie_stream.settings import Settings
 from tests.services.export.conftest import files, run
 
@@ -48,7 +48,7 @@ def test_a_table_that_is_damaged_is_one_line(filled: Settings, spoil: str, tmp_p
         log[0].unlink()
     before = files(tmp_path)
     with pytest.raises(
-        TableSpoilt, match=r"the table cannot be read .*missing or damaged; nothing more was changed"
+        TableDamaged, match=r"the table cannot be read .*missing or damaged; nothing more was changed"
     ) as told:
         run(filled, "hours", to=f"delta:{tmp_path}")
     assert "\n" not in str(told.value)

@@ -88,7 +88,7 @@ def _damaged(path: Path | str, error: Exception) -> InputError:
     return InputError(path=path, expected="a whole file, packed by gzip, zstd or zip", got=got, remedy=remedy)
 
 
-class Opened:
+class SourceFile:
     """An open file of plain bytes, which can be read repeatedly, and access to its neighbours; use it in a `with`."""
 
     def __init__(self, path: Path | str, file: BinaryIO, archive: Archive | None = None, member: str = "") -> None:
@@ -105,19 +105,19 @@ class Opened:
         """Whether it is a member of an archive."""
         return self._archive is not None
 
-    def beside(self, name: str) -> Opened | None:
+    def beside(self, name: str) -> SourceFile | None:
         """The file of this name (ignoring case) in the same folder or archive, compressed or not."""
         wanted = {name + suffix for suffix in SUFFIXES}
         if self._archive:
             folder = self._member.rpartition("/")[0]
             for other in self._archive.names:
                 if other.rpartition("/")[0] == folder and other.rpartition("/")[2].lower() == name:
-                    return Opened(f"{self._archive.path}: {other}", _unpacked(self._archive, other, no_progress))
+                    return SourceFile(f"{self._archive.path}: {other}", _unpacked(self._archive, other, no_progress))
             return None
         if self._folder is None:
             return None
         found = sorted(other for other in self._folder.iterdir() if other.name.lower() in wanted and other.is_file())
-        return opened(found[0]) if found else None
+        return open_source_file(found[0]) if found else None
 
     def close(self) -> None:
         """Closes it."""
@@ -125,7 +125,7 @@ class Opened:
         if self._archive:
             self._archive.file.close()
 
-    def __enter__(self) -> Opened:
+    def __enter__(self) -> SourceFile:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,7 +144,9 @@ def only_member(archive: Archive) -> str:
     return names[0]
 
 
-def opened(path: Path | str, choose: Chosen = only_member, on_progress: OnProgress = no_progress) -> Opened:
+def open_source_file(
+    path: Path | str, choose: Chosen = only_member, on_progress: OnProgress = no_progress
+) -> SourceFile:
     """Opens a file, standard input for `-`, or the member of an archive that `choose` returns.
 
     Raises InputError if it cannot be read or is damaged.
@@ -157,15 +159,15 @@ def opened(path: Path | str, choose: Chosen = only_member, on_progress: OnProgre
         if head in (ZIP, EMPTY_ZIP):
             archive = Archive(path, file)
             name = choose(archive)
-            found = Opened(f"{path}: {name}", _unpacked(archive, name, on_progress), archive, name)
+            found = SourceFile(f"{path}: {name}", _unpacked(archive, name, on_progress), archive, name)
             stack.pop_all()  # the archive still needs it, for `beside`
             return found
         if head == ZSTD:
-            return Opened(path, _copied(path, _ZstdReader(file), file, on_progress, size))
+            return SourceFile(path, _copied(path, _ZstdReader(file), file, on_progress, size))
         if head.startswith(GZIP):
-            return Opened(path, _copied(path, gzip.GzipFile(fileobj=file), file, on_progress, size))
+            return SourceFile(path, _copied(path, gzip.GzipFile(fileobj=file), file, on_progress, size))
         stack.pop_all()
-        return Opened(path, file)
+        return SourceFile(path, file)
 
 
 class _ZstdReader:

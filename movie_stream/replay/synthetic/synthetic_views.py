@@ -13,7 +13,7 @@ from movie_stream.replay.synthetic.generate import CHUNK_ROWS, COLUMNS, END, SPA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MadeUp:
+class SyntheticViews:
     """`count` views, spread over `span` up to `end`, always the same."""
 
     count: int
@@ -49,7 +49,7 @@ class MadeUp:
     def chunks(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[FaultyRows]:
         """The views, `chunk_rows` at a time.
 
-        >>> [(len(rows), len(rows.damages)) for rows in MadeUp(count=25, bad=1).chunks(10)]
+        >>> [(len(rows), len(rows.damages)) for rows in SyntheticViews(count=25, bad=1).chunks(10)]
         [(10, 10), (10, 10), (5, 5)]
         """
         films = catalogue() if self.films is None else self.films

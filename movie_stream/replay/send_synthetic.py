@@ -11,20 +11,20 @@ import numpy as np
 
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import partition_counts
-from movie_stream.kafka.produce.pace import Pace, check_rate
+from movie_stream.kafka.produce.pace import ConstantRate, check_rate
 from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.replay.lateness import Late, Lateness
 from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.send import in_turns, write_paced
 from movie_stream.replay.synthetic.faults import Tally
-from movie_stream.replay.synthetic.made_up import MadeUp, records
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews, records
 from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 ROWS_AT_ONCE: Final = 1_000
 
 
-async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
+async def late_of_synthetic(settings: Settings, views: SyntheticViews) -> Late | None:
     """The views that would be late by what the topic holds, except those meant to be late; None if none would.
 
     Raises BrokerUnreachable, BrokerForbids, TopicMissing.
@@ -46,7 +46,9 @@ async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
     return lateness.found
 
 
-async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: Callable[[int], None]) -> Tally:
+async def send_synthetic(
+    settings: Settings, views: SyntheticViews, rate: float, arrived: Callable[[int], None]
+) -> Tally:
     """Sends the views, keyed by user, at `rate` events/s (0: as fast as possible).
 
     `arrived` is called with the number of newly acknowledged views. When all are acknowledged, returns how many had
@@ -67,7 +69,7 @@ async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: 
 
     async with open_topic(settings, settings.kafka_topic) as writer:
         try:
-            pace = Pace(rate, time.monotonic())
+            pace = ConstantRate(rate, time.monotonic())
             async with aclosing(in_turns(views.chunks(ROWS_AT_ONCE))) as coming:
                 async for faulty in coming:
                     keys = [user.encode() for user in faulty.rows.user_id]

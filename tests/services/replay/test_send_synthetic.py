@@ -6,9 +6,9 @@ from datetime import timedelta
 import orjson
 
 from movie_stream.kafka.cluster import topics
-from movie_stream.replay.send_made_up import send_made_up
+from movie_stream.replay.send_synthetic import send_synthetic
 from movie_stream.replay.synthetic.generate import END
-from movie_stream.replay.synthetic.made_up import MadeUp
+from movie_stream.replay.synthetic.synthetic_views import SyntheticViews
 from movie_stream.settings import Settings
 from tests.support.whole_path import log_of
 
@@ -18,7 +18,7 @@ def test_all_of_them_arrive(settings: Settings) -> None:
 
     async def send() -> None:
         await topics.ensure(settings)
-        await send_made_up(settings, MadeUp(count=2_500, seed=3, span=timedelta(days=1)), 0, arrived.append)
+        await send_synthetic(settings, SyntheticViews(count=2_500, seed=3, span=timedelta(days=1)), 0, arrived.append)
 
     asyncio.run(send())
     partitions = [[orjson.loads(value) for _, _, value in partition if value] for partition in log_of(settings)]

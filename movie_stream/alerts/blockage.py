@@ -10,34 +10,34 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from movie_stream.alerts.frontier import MINUTE_MS, Stillness, Topics, Watermarks, reached
-from movie_stream.events.moment import datetime_of
-from movie_stream.mongo.workers import Holding, WorkerSeen
+from movie_stream.alerts.frontier import MINUTE_MS, Inactivity, Topics, Watermarks, reached
+from movie_stream.events.timestamps import datetime_of
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport
 
-SAID_AFTER: Final = timedelta(minutes=1)
+REPORTED_AFTER: Final = timedelta(minutes=1)
 """The delay of the first report, after an idle source would be ignored."""
-SAID_AT_MOST_EVERY: Final = timedelta(hours=1)
+REPORTED_AT_MOST_EVERY: Final = timedelta(hours=1)
 _LISTED: Final = 10
 WITHOUT_RULES: Final = ""
 """The value that a worker without ALERTS_FILE reports as its rules."""
 
 
-def holdings(workers: Iterable[WorkerSeen]) -> dict[tuple[str, int], tuple[WorkerSeen, Holding]]:
+def holdings(workers: Iterable[WorkerReport]) -> dict[tuple[str, int], tuple[WorkerReport, OwnedPartition]]:
     """The live worker that owns each partition, by topic and partition."""
     alive = [worker for worker in workers if not worker.silent]
-    return {(held.topic, held.partition): (worker, held) for worker in alive for held in worker.standing.partitions}
+    return {(held.topic, held.partition): (worker, held) for worker in alive for held in worker.status.partitions}
 
 
-def without_rules(workers: Iterable[WorkerSeen]) -> list[WorkerSeen]:
+def without_rules(workers: Iterable[WorkerReport]) -> list[WorkerReport]:
     """The live workers that report no ALERTS_FILE."""
-    return [worker for worker in workers if not worker.silent and worker.standing.rules == WITHOUT_RULES]
+    return [worker for worker in workers if not worker.silent and worker.status.rules == WITHOUT_RULES]
 
 
 def quiet_sources(
     watermarks: Watermarks,
-    stillness: Stillness,
+    inactivity: Inactivity,
     topics: Topics,
-    workers: Collection[WorkerSeen],
+    workers: Collection[WorkerReport],
     idle: timedelta,
     now_s: float,
 ) -> set[int]:
@@ -51,19 +51,19 @@ def quiet_sources(
         found = held.get((topics.events, source))
         if found is None or found[1].lag != 0:
             continue
-        still = stillness.still_for(source, now_s) >= idle.total_seconds()
+        still = inactivity.inactive_for(source, now_s) >= idle.total_seconds()
         if still or (at[source] is None and found[1].position == 0):
             quiet.add(source)
     return quiet
 
 
-def holding_up(
+def blocking_causes(
     watermarks: Watermarks,
     topics: Topics,
     quiet: Collection[int],
     still: Collection[int],
     until_ms: int | None,
-    workers: Collection[WorkerSeen],
+    workers: Collection[WorkerReport],
 ) -> list[str]:
     """The causes that block the evaluation, as text; empty if there is nothing more to evaluate.
 
@@ -93,32 +93,32 @@ def holding_up(
     return [_still(topics, source, at_ms, held) for source, at_ms in least.items() if source in still]
 
 
-class Holdup:
+class Blockage:
     """Schedules the reports of a blocked evaluation: once, then at growing intervals, and when it resumes."""
 
     def __init__(self, idle: timedelta) -> None:
-        self._patience_s = (idle + SAID_AFTER).total_seconds()
+        self._patience_s = (idle + REPORTED_AFTER).total_seconds()
         self._until_ms: int | None = None
         self._since_s: float | None = None
         self._report_at_s, self._interval_s = 0.0, 0.0
-        self.said = False
-        """Whether a holdup was reported that still lasts."""
+        self.reported = False
+        """Whether a blockage was reported that still lasts."""
 
     def look(self, until_ms: int | None, causes: Collection[str], now_s: float) -> bool:
         """Records the current causes; returns whether to report now."""
         if not causes or until_ms != self._until_ms or self._since_s is None:
-            resumed, self.said = self.said, False
+            resumed, self.reported = self.reported, False
             self._until_ms, self._since_s = until_ms, now_s
-            self._report_at_s, self._interval_s = now_s + self._patience_s, SAID_AFTER.total_seconds()
+            self._report_at_s, self._interval_s = now_s + self._patience_s, REPORTED_AFTER.total_seconds()
             return resumed
         if now_s < self._report_at_s:
             return False
-        self.said = True
-        self._interval_s = min(2 * self._interval_s, SAID_AT_MOST_EVERY.total_seconds())
+        self.reported = True
+        self._interval_s = min(2 * self._interval_s, REPORTED_AT_MOST_EVERY.total_seconds())
         self._report_at_s = now_s + self._interval_s
         return True
 
-    def still_s(self, now_s: float) -> float:
+    def stalled_s(self, now_s: float) -> float:
         """Seconds without progress."""
         return 0.0 if self._since_s is None else now_s - self._since_s
 
@@ -142,10 +142,10 @@ def utc(time_ms: int | None) -> str:
     return "no time yet" if time_ms is None else f"{datetime_of(time_ms):%Y-%m-%d %H:%M} UTC"
 
 
-Held = Mapping[tuple[str, int], tuple[WorkerSeen, Holding]]
+Held = Mapping[tuple[str, int], tuple[WorkerReport, OwnedPartition]]
 
 
-def _counted(found: tuple[WorkerSeen, Holding] | None) -> bool:
+def _counted(found: tuple[WorkerReport, OwnedPartition] | None) -> bool:
     return found is not None and found[1].lag == 0
 
 
@@ -171,11 +171,11 @@ def _unreported(topics: Topics, targets: Collection[int], held: Held, when: str)
     ]
 
 
-def _owner(found: tuple[WorkerSeen, Holding] | None) -> str:
+def _owner(found: tuple[WorkerReport, OwnedPartition] | None) -> str:
     if found is None:
         return "no worker has it at the moment"
     worker, holding = found
-    if worker.standing.rules == WITHOUT_RULES:
+    if worker.status.rules == WITHOUT_RULES:
         return f"{worker} has it, without ALERTS_FILE, which all workers of the group need"
     return f"{worker} has it, {_waiting(holding)}; all workers of the group need ALERTS_FILE"
 
@@ -189,5 +189,5 @@ def _still(topics: Topics, source: int, at_ms: int | None, held: Held) -> str:
     return f"{status}: {worker} has it, {_waiting(holding)}"
 
 
-def _waiting(holding: Holding) -> str:
+def _waiting(holding: OwnedPartition) -> str:
     return "it is not known how many records wait" if holding.lag is None else f"{holding.lag:,} records wait"

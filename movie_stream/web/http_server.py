@@ -193,7 +193,7 @@ def config_of(app: Any) -> uvicorn.Config:
     )
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A socket that listens there soon; raises SettingsError, in which the remedy stands, where that cannot be."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(

@@ -36,12 +36,12 @@ class TableDiffers(MovieStreamError):
         super().__init__(f"{path}: {why}; nothing was changed there: name another folder")
 
 
-class TableSpoilt(MovieStreamError):
+class TableDamaged(MovieStreamError):
     """A file of the table is missing or damaged.
 
     What to do: bring the table back from a backup, or export anew.
 
-    >>> print(TableSpoilt(path="lake/hours", file="part-1.parquet", cause="No such file or directory"))
+    >>> print(TableDamaged(path="lake/hours", file="part-1.parquet", cause="No such file or directory"))
     lake/hours: the table cannot be read (part-1.parquet: No such file or directory), so a file of it is missing or \
 damaged; nothing more was changed: bring it back from a backup, or remove the folder and export anew
     """
@@ -54,7 +54,7 @@ damaged; nothing more was changed: bring it back from a backup, or remove the fo
         )
 
 
-def check_place(path: Path) -> None:
+def check_path(path: Path) -> None:
     """Raises TableDiffers if a table at this path could be damaged by another, or could not be found later."""
     whole = path.absolute()
     for character in str(whole):
@@ -74,11 +74,11 @@ def check_place(path: Path) -> None:
 
 
 def failed(path: Path, error: BaseException) -> MovieStreamError:
-    """The library's error as ours: TableSpoilt if it cannot read the table, else ExportFailed."""
+    """The library's error as ours: TableDamaged if it cannot read the table, else ExportFailed."""
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m|↳|\s\d+: <unknown>.*", " ", str(error), flags=re.DOTALL).split())
     known = re.search(r"[A-Z][^:()\"]*(?= \(os error \d+\))|message: \"([^\"]*)\"", text)
     cause = (known[1] or known[0]).strip() if known else text.rpartition(" error: ")[2][:200].strip(" .")
     file = re.search(rf"part-[^/\s:]*\.parquet|{LOG}/[^/\s:]+", text)
     if _UNREADABLE.search(text) and not _SYSTEM.search(text):
-        return TableSpoilt(path=path, file=file[0] if file else None, cause=cause)
+        return TableDamaged(path=path, file=file[0] if file else None, cause=cause)
     return ExportFailed(path=path, cause=cause, left="the table is as it was before this range; run it again later")
