@@ -312,25 +312,31 @@ class Owner(ABC, Generic[S]):
         """Forgets all that is kept of a partition that this worker does not own."""
         self.kept.pop(partition, None)
 
-    async def leave(self, partitions: Iterable[int]) -> None:
-        """Flushes revoked partitions, LEFT_AT_ONCE side by side and for a bounded time, and drops them; tables that are
-        whole are kept aside.
+    async def leave(self, partitions: Iterable[int], ends: bool = False) -> None:
+        """Drops revoked partitions; tables that are whole are kept aside. Those that are behind are flushed first,
+        LEFT_AT_ONCE side by side and for a bounded time, and all of them if the worker `ends`.
+
+        Of those that have caught up, whoever gets them counts about a second again; the group would wait for a flush.
         """
         revoked = [(p, self.owned[p]) for p in partitions if p in self.owned]
         for _, owned in revoked:
             owned.leaving = True
         try:
             async with asyncio.timeout(LEAVE_WITHIN_S):
-                await asyncio.gather(*(self._flush_last(partition, owned) for partition, owned in revoked))
+                await asyncio.gather(*(self._flush_last(partition, owned, ends) for partition, owned in revoked))
         except TimeoutError:
             logger.warning("%s: leaves without a last checkpoint; the next owner repeats the rest", self.topic)
         for partition, owned in revoked:
             self._drop(partition, owned)
 
-    async def _flush_last(self, partition: int, owned: Owned[S]) -> None:
+    async def _flush_last(self, partition: int, owned: Owned[S], ends: bool) -> None:
         owned.table.defer_snapshot = True
-        async with self._leaving, owned.lock:
-            if self.holds(partition, owned) and not self.idle(owned):
+        async with self._leaving, owned.lock:  # a flush that is under way comes to its end
+            if (
+                self.holds(partition, owned)
+                and not self.idle(owned)
+                and (ends or not self._caught_up(partition, owned))
+            ):
                 await self._flush(partition, owned, leaving=True)
 
     def stalled(self) -> int | None:

@@ -215,7 +215,7 @@ class Worker:
         return all(owned is None or owned.table.state.position >= position for owned, position in held)
 
     async def release(self, revoked: set[TP]) -> None:
-        """Flushes revoked partitions, for a bounded time; their states are kept until it is known who has them."""
+        """Drops revoked partitions within a bounded time; their states are kept until it is known who has them."""
         self._restored = False
         if not self.owners:
             return
@@ -245,7 +245,7 @@ class Worker:
             for owner in self.owners.values():
                 owner.drop_all()
             return
-        await asyncio.gather(*(owner.leave(list(owner.owned)) for owner in self.owners.values()))
+        await asyncio.gather(*(owner.leave(list(owner.owned), ends=True) for owner in self.owners.values()))
         await self._group.settle()
 
     async def stop(self) -> None:

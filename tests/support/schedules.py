@@ -209,7 +209,7 @@ class Process:
                 if reading.done():
                     reading.result()
                 if self.leaving or self.back_at:
-                    await agent.leave([self.partition])
+                    await agent.leave([self.partition], ends=self.leaving)
                     return
                 if not agent.idle(owned) and (world.draining or world.chance(0.4)):
                     async with owned.lock:
