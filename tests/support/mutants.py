@@ -326,18 +326,6 @@ def kept_although_its_flush_was_cut_off(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Owner, "flush_whole", flush)
 
 
-def kept_state_taken_for_saved(patch: pytest.MonkeyPatch) -> None:
-    """What it is ahead of its cursor is never flushed, unless more comes."""
-    original = Accumulate.take
-
-    def take(self: Accumulate, partition: int, table: Table[Any], oldest: int, end: int) -> int:
-        position = original(self, partition, table, oldest, end)
-        self.owned[partition].checkpointed = position
-        return position
-
-    patch.setattr(Accumulate, "take", take)
-
-
 def dead_letters_of_a_kept_state_dropped(patch: pytest.MonkeyPatch) -> None:
     original = Accumulate.take
 
@@ -397,7 +385,6 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "a kept state goes on whatever was written meanwhile": kept_state_not_checked,
     "a kept state skips what was written meanwhile": kept_state_checked_without_the_tail,
     "a state kept although its flush was cut off": kept_although_its_flush_was_cut_off,
-    "a kept state taken for saved": kept_state_taken_for_saved,
     "the dead letters of a kept state dropped": dead_letters_of_a_kept_state_dropped,
 }
 

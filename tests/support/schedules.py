@@ -209,7 +209,7 @@ class Process:
                 if reading.done():
                     reading.result()
                 if self.leaving or self.back_at:
-                    await agent.leave([self.partition], ends=self.leaving)
+                    await agent.leave([self.partition], ends=self.leaving or world.chance(0.6))
                     return
                 if not agent.idle(owned) and (world.draining or world.chance(0.4)):
                     async with owned.lock:
@@ -591,7 +591,7 @@ class World:
             self.kill(process)
         elif luck < 0.4:
             process.leaving = True
-        elif luck < 0.7:
+        elif luck < 0.65:
             process.back_at = now + self.rng.choice((1, 5, 20, 60))
         else:
             process.asleep_until = now + self.rng.randint(5, 200)

@@ -24,7 +24,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, Final
 
 import aiokafka
-from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
@@ -48,8 +47,6 @@ SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu delays each join by half of it."""
 HEARTBEAT_MS = 300
 """How soon a member notices a rebalance: those that noticed before it stand still meanwhile."""
-ASSIGNORS: Final[tuple[type[AbstractPartitionAssignor], ...]] = (StickyAssignor, RoundRobinPartitionAssignor)
-"""A group agrees on the first that all of its members know: other versions may know only the second."""
 FETCH_BYTES = 5 << 20
 """The most bytes of a fetch, of one or several partitions: enough for a whole chunk of uncompressed records."""
 FETCH_WAIT_MS = 100
@@ -86,7 +83,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             **transport.client_options | {"client_id": WORKER},
             value_deserializer=WholeBatches(),
             group_id=self.app.conf.id,
-            partition_assignment_strategy=[assignor() for assignor in ASSIGNORS],
+            partition_assignment_strategy=[StickyAssignor()],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -7,6 +7,11 @@ and aiokafka have a sticky assignor too, but it only evens out the total: of two
 The leader of a group assigns; all that it knows of the members is what they send with their requests to join. So each
 claims the partitions of its last assignment, with the number of that assignment. Where two claim the same partition,
 one of them was away meanwhile: its number is the smaller. Nothing but speed depends on a claim.
+
+To the broker it is Kafka's round robin, to whose requests it adds the claims. So whoever knows that one may be in the
+group too: it ignores the claims of others, and if it leads, it shares out as it does. Two protocols would be the usual
+way, of which a group agrees on the first that all know. But aiokafka then sends two requests to join, each of which
+begins a rebalance; and Tansu 0.6 refuses a member that does not know the first one.
 """
 
 from __future__ import annotations
@@ -17,10 +22,10 @@ from typing import Final, NamedTuple
 import msgspec
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.structs import TopicPartition
 
-NAME: Final = "movie-stream-sticky"
 _VERSION: Final = 0
 
 
@@ -87,7 +92,7 @@ def _owners(members: Mapping[str, Member]) -> dict[TopicPartition, str]:
 class StickyAssignor(AbstractPartitionAssignor):
     """The assignor of one member of a group."""
 
-    name = NAME
+    name = RoundRobinPartitionAssignor.name
 
     def __init__(self) -> None:
         self._claim = Claim()
@@ -120,5 +125,8 @@ def _assignment(share: Collection[TopicPartition], number: int) -> ConsumerProto
 
 
 def _claim_in(user_data: bytes | None) -> Claim:
-    """The claim in what a member, or the leader, has sent; none in what another assignor has."""
-    return _DECODER.decode(user_data) if user_data else Claim()
+    """The claim in what a member, or the leader, has sent; none if that is no worker of ours, or of another version."""
+    try:
+        return _DECODER.decode(user_data or b"")
+    except msgspec.DecodeError:
+        return Claim()

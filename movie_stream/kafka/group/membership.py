@@ -21,11 +21,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError, NoError
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
@@ -34,10 +33,6 @@ from movie_stream.kafka.group.group_state import GroupState, state_of
 logger = logging.getLogger(__name__)
 
 ANSWERED_WITHIN_S: Final = 1.0
-_NOT_SENT: Final = SimpleNamespace(error_code=NoError.errno)
-"""aiokafka sends a request to join for each assignor, with those up to it, and looks at the answer to the last alone.
-Each would begin a rebalance, so only the last is sent, which has all of them.
-"""
 _OWN_CONNECTION: Final = 2
 """aiokafka uses the connections 0 and 1 of a broker; a join, which may be answered late, blocks later requests."""
 
@@ -73,8 +68,6 @@ class Membership:
     async def _sent(self, request: Any) -> Any:
         """Sends a request of the coordinator; returns the answer. Raises aiokafka's errors."""
         if isinstance(request, JoinGroupRequest):
-            if len(request._group_protocols) < len(self.coordinator._assignors):
-                return _NOT_SENT
             return await self._join(request)
         response = await self._send(request)
         if isinstance(request, SyncGroupRequest) and not response.error_code:

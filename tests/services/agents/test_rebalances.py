@@ -17,7 +17,7 @@ from tests.support.waiting import until
 from tests.support.whole_path import PATIENCE_S, database, documents, environment, log_of, started, succeed
 
 GOES_ON = re.compile(r"(\S+, partition \d+): goes on at offset \d+(, with the state that it had)?")
-OLD = "from movie_stream.kafka.fetch import transport as t; t.ASSIGNORS = t.ASSIGNORS[1:]"
+OLD = "from movie_stream.kafka.fetch import transport as t; t.StickyAssignor = t.RoundRobinPartitionAssignor"
 """Makes a worker one that knows only Kafka's round robin."""
 PARTITIONS = 6
 """Of both topics."""
@@ -38,7 +38,7 @@ def views(settings: Settings, folder: Path) -> Iterator[subprocess.Popen[bytes]]
     succeed(settings, "produce", "--file", str(first))
     succeed(settings, "worker", "--until-end")
     log = folder / "produce.log"
-    with started(settings, "produce", "--file", str(path), "--rate", "2000", log=log) as producer:
+    with started(settings, "produce", "--file", str(path), "--rate", "2000", "--late-anyway", log=log) as producer:
         yield producer
 
 

@@ -10,16 +10,14 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.protocol.group import JoinGroupRequest
 
 from movie_stream.errors import BrokerRefused
 from movie_stream.kafka.cluster import client, topics
-from movie_stream.kafka.fetch.transport import ASSIGNORS, HEARTBEAT_MS, SESSION_TIMEOUT_MS
+from movie_stream.kafka.fetch.transport import HEARTBEAT_MS, SESSION_TIMEOUT_MS
+from movie_stream.kafka.group.assignor import StickyAssignor
 from movie_stream.kafka.group.group_state import GroupState, describe_group
 from movie_stream.kafka.group.leaving import leave_group
 from movie_stream.kafka.group.membership import Membership
@@ -73,7 +71,7 @@ async def member(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, Me
         enable_auto_commit=False,
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
-        partition_assignment_strategy=[assignor() for assignor in ASSIGNORS],
+        partition_assignment_strategy=[StickyAssignor()],
     )
     await consumer.start()
     try:
@@ -164,23 +162,6 @@ async def test_a_leader_does_not_tell_that_it_leaves_while_the_group_forms(setti
         group = await state_of_group(settings)
     assert group.forming_under_a_leader
     assert leader in group.members, "its session runs out, and it is forgotten as it should be"
-
-
-async def test_a_member_joins_once_with_all_of_its_assignors(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent, send = list[list[str]](), GroupCoordinator._send_req
-
-    async def noted(self: GroupCoordinator, request: Any) -> Any:
-        if isinstance(request, JoinGroupRequest):
-            sent.append([name for name, _ in request._group_protocols])
-        return await send(self, request)
-
-    monkeypatch.setattr(GroupCoordinator, "_send_req", noted)
-    await topics.ensure(settings)
-    async with member(settings) as (consumer, _):
-        await comes_true(lambda: bool(consumer.assignment()))
-    assert {tuple(protocols) for protocols in sent} == {("movie-stream-sticky", "roundrobin")}
 
 
 async def test_a_worker_that_is_given_nothing_does_not_starve(settings: Settings) -> None:

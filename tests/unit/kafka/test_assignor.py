@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import pytest
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.structs import TopicPartition
 from hypothesis import given
@@ -86,12 +88,22 @@ def test_of_two_that_claim_a_partition_the_one_that_was_not_away_has_it() -> Non
     assert len(found["b"]) == len(ALL) // 2
 
 
-def test_a_member_of_the_round_robin_has_no_claim_and_nobody_is_given_what_it_does_not_read() -> None:
-    old = ConsumerProtocolMemberMetadata(0, ["partials"], b"")
+@pytest.mark.parametrize("other", [b"", b"\xff", b"{}", b"\x92\x01\x02"])
+def test_another_program_has_no_claim_and_nobody_is_given_what_it_does_not_read(other: bytes) -> None:
+    old = ConsumerProtocolMemberMetadata(0, ["partials"], other)
     new = StickyAssignor().metadata(TOPICS)
     found = StickyAssignor().assign(Cluster(), {"old": old, "new": new})
     assert {place.topic for place in found["old"].partitions()} <= {"partials"}
     assert {place for answer in found.values() for place in answer.partitions()} == ALL
+
+
+def test_who_knows_only_the_round_robin_may_lead_and_what_it_gives_is_claimed_next_time() -> None:
+    member = StickyAssignor()
+    joins = {"a": member.metadata(TOPICS), "b": RoundRobinPartitionAssignor.metadata(TOPICS)}
+    assert member.name == RoundRobinPartitionAssignor.name
+    found = RoundRobinPartitionAssignor.assign(Cluster(), joins)
+    member.on_assignment(found["a"])
+    assert {*found["a"].partitions()} == {*assigned({"a": member, "c": StickyAssignor()})["a"]}
 
 
 def test_a_topic_that_nobody_reads_is_nobodys() -> None:
