@@ -393,18 +393,20 @@ SET_BACK: Final = frozenset({"the mark not checked"})
 
 NOTICED_BY: Final = {
     "a cursor's parent not checked": 12,
-    "evicted without being stored": 5,
+    "evicted without being stored": 6,
     "the cursor not of the flush's instant": 1,
     "documents unguarded": 1,
     "the label is the position when sent": 3,
     "labels compared by key": 1,
-    "labels not compared": 1,
+    "labels not compared": 3,
     "forgotten a window too early": 5,
-    "evictions missing from deltas": 14,
-    "what lies in the store not fetched": 3,
-    "only one part of a list fetched": 3,
-    "evicted although changed": 17,
-    "a joined session leaves the days in between": 12,
-    "a new user leaves the day of the former first view": 12,
+    "evictions missing from deltas": 33,
+    "what lies in the store not fetched": 2,
+    "only one part of a list fetched": 2,
+    "evicted although changed": 33,
+    "a joined session leaves the days in between": 5,
+    "a new user leaves the day of the former first view": 5,
+    "a state kept although its flush was cut off": 5,
+    "the dead letters of a kept state dropped": 24,
 }
 """Seeds that are known to notice, if the first does not: for the sake of speed, as others notice too."""

@@ -187,9 +187,9 @@ class TableMachine(RuleBasedStateMachine):
         writer.returning = False
         counted, last = counting(self.log.all), writer.table._chain.last
         if may_go_on:
-            assert last in [cursor.id for cursor in counted[max(writer.seen - 1, 0) :]], "one that counted was not seen"
-            assert last is not None
-            assert writer.table.position == next(cursor.position for cursor in counted if cursor.id == last)
+            since = counted[max(writer.seen - 1, 0) :]
+            assert (not writer.seen and last is None) or last in [cursor.id for cursor in since], "one was not seen"
+            assert writer.table.position == next((cursor.position for cursor in counted if cursor.id == last), 0)
         else:
             self.writers.remove(writer)
             newest = CheckpointId(writer.table._writer, writer.table._sequence)
