@@ -181,7 +181,8 @@ class MovieStream(faust.App):
         transport = ChunkTransport(self.conf.broker_consumer, self)
         transport.client_options = client.options(settings)
         transport.topics_of_views = frozenset(agent.source(settings) for agent in agents.AGENTS if agent.of_views)
-        transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
+        transport.resume = lambda assigned: or_die(self.worker.resume(assigned))
+        transport.restore = lambda lacking: or_die(self.worker.restore(lacking))
         transport.finished = self.worker.finished
         transport.reachable = lambda: not self.worker.broker_lost
         transport.refuse = lambda error, given: or_die(self.worker.refuse(error, given))
@@ -232,6 +233,7 @@ class MovieStream(faust.App):
 
     async def shut_down(self) -> None:
         """Flushes a last time, while the consumer can still commit, and stops the worker."""
+        self.consumer.stop_flow()
         await or_die(self.worker.release_all())
         for task in self._background:
             task.cancel()

@@ -61,9 +61,12 @@ class Accumulate(Owner[Accumulator]):
         for outcome in ("counted", "again"):
             values.set(catalogue.COPIES, self.copies[outcome], outcome)
 
-    def new_state(self, partition: int) -> Accumulator:
+    def forget(self, partition: int) -> None:
+        super().forget(partition)
         self._letters.pop(partition, None)
         self._letter_bytes.pop(partition, None)
+
+    def new_state(self, partition: int) -> Accumulator:
         return Accumulator(
             partition,
             self._sources,

@@ -1,11 +1,18 @@
-"""Ownership of partitions: tables are restored on assignment, flushed while held, and dropped on revocation."""
+"""Ownership of partitions: tables are restored on assignment, flushed while held, and kept aside on revocation.
+
+A revocation says only that the partitions are shared out anew, and most come back. So a table that is whole is kept
+until it is known who has its partition. If that is this worker, and no checkpoint has counted meanwhile, it goes on as
+if it had been paused. Its state may then be ahead of its last cursor, as between any two flushes: it knows what of it
+was not sent yet. A state whose flush was cut off does not, so it is dropped and restored.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -26,7 +33,7 @@ from movie_stream.tables.table import S, Table, WriterFenced
 logger = logging.getLogger(__name__)
 
 LEAVE_WITHIN_S: Final = 2.5
-"""The longest that the flush of revoked partitions may take; after it their state is dropped, which is safe."""
+"""The longest that the flush of revoked partitions may take; a state whose flush is cut off is forgotten."""
 
 LEFT_AT_ONCE: Final = 2
 """Revoked partitions that are flushed side by side: each holds its output in memory."""
@@ -61,6 +68,8 @@ class Owned(Generic[S]):
     """The position when the last flush began."""
     leaving: bool = False
     """Whether its last flush has begun; from then on no records may be applied."""
+    whole: bool = True
+    """Whether no flush is under way and none was cut off: the state then knows what of it was not sent yet."""
 
 
 class Owner(ABC, Generic[S]):
@@ -73,6 +82,8 @@ class Owner(ABC, Generic[S]):
         self._context, self._broker, self._group = context, context.broker, context.group
         self.topic, self.changelog = topic, context.topics.changelogs[topic]
         self.owned: dict[int, Owned[S]] = {}
+        self.kept: dict[int, Table[S]] = {}
+        """The tables of revoked partitions, until it is known who has these."""
         self.finished: dict[int, int] = {}
         self.paused: set[int] = set()
         self._flushing = asyncio.Semaphore(self.flushes_at_once)
@@ -145,25 +156,43 @@ class Owner(ABC, Generic[S]):
         """Whether a flush would have nothing to write."""
         return owned.table.state.position == owned.checkpointed
 
+    async def resume(self, partition: int, end: int) -> Table[S] | None:
+        """The table kept of an assigned partition, if it may go on; None if it has to be restored. `end` is the present
+        end of its changelog.
+        """
+        table = self.kept.get(partition)
+        if table is None:
+            return None
+        with self._explained(partition):
+            if await table.resume(end):
+                return table
+        self.forget(partition)
+        return None
+
     async def restore(self, partition: int) -> Table[S]:
         """The table of an assigned partition, restored from its changelog."""
         log, claim = KafkaLog(self._broker, self.changelog, partition), self._context.claim
         table = Table(self.new_state(partition), log, self._context.run, None if claim is None else claim.claim)
+        with self._explained(partition), self.timings.taking(catalogue.RESTORE):
+            await table.restore()
+        return table
+
+    @contextmanager
+    def _explained(self, partition: int) -> Iterator[None]:
+        """Turns BrokenChangelog into ChangelogError."""
         try:
-            with self.timings.taking(catalogue.RESTORE):
-                await table.restore()
+            yield
         except BrokenChangelog as error:
             raise ChangelogError(
                 topic=self.changelog, partition=partition, expected="checkpoints", got=str(error)
             ) from error
-        return table
 
     def take(self, partition: int, table: Table[S], oldest: int, end: int) -> int:
-        """Takes ownership of a restored partition; returns the offset to resume at. `oldest` is from before the
-        restore, `end` from after it.
+        """Takes ownership of a partition whose table was resumed or restored; returns the offset to resume at.
+        `oldest` is from before that, `end` from after it.
         """
         state = table.state
-        checkpointed = state.position
+        kept = self.kept.pop(partition, None) is table
         if state.position > end:
             raise LogTruncated(
                 what=f"{self.topic}, partition {partition}, ends at offset {end}, before {state.position}, up to which "
@@ -175,9 +204,10 @@ class Owner(ABC, Generic[S]):
             state.position = oldest
         cadence = self._context.cadence
         flush, checkpoint = FlushSchedule(cadence.flush_s, 5.0), FlushSchedule(cadence.checkpoint_s, 10.0)
-        self.owned[partition] = Owned(table, asyncio.Lock(), flush, checkpoint, checkpointed, monotonic())
-        self.finished[partition] = checkpointed
-        logger.info("%s, partition %s: goes on at offset %s", self.topic, partition, state.position)
+        self.owned[partition] = Owned(table, asyncio.Lock(), flush, checkpoint, table.position, monotonic())
+        self.finished[partition] = table.position
+        how = ", with the state that it had" if kept else ""
+        logger.info("%s, partition %s: goes on at offset %s%s", self.topic, partition, state.position, how)
         return state.position
 
     def apply(self, chunk: Chunk) -> None:
@@ -222,7 +252,7 @@ class Owner(ABC, Generic[S]):
         checkpoint = leaving or due or owned.flushed == position  # the last: no records are arriving
         try:
             with self.timings.taking(catalogue.FLUSH):
-                await self.flush(partition, owned, checkpoint)
+                await self.flush_whole(partition, owned, checkpoint)
         except WriterFenced as error:
             if self.holds(partition, owned):
                 self._drop(partition, owned)  # waiters for the lock may not flush it again
@@ -230,8 +260,7 @@ class Owner(ABC, Generic[S]):
                     what=f"another worker has taken over {self.topic}, partition {partition}", cause=error
                 ) from error
         except BaseException:
-            # Part of it may not have been acknowledged, and the state does not know which: it can no longer be used.
-            self._drop(partition, owned)
+            self._drop(partition, owned)  # it is no longer whole
             raise
         now = monotonic()
         self.flushed_at = datetime.now(UTC)
@@ -239,6 +268,14 @@ class Owner(ABC, Generic[S]):
         owned.flush.flushed(now, now - began)
         if checkpoint:
             owned.checkpoint.flushed(now, now - began)
+
+    async def flush_whole(self, partition: int, owned: Owned[S], checkpoint: bool) -> None:
+        """Flushes, and notes whether that was cut off: part of it may then not have been acknowledged, and the state
+        does not know which.
+        """
+        owned.whole = False
+        await self.flush(partition, owned, checkpoint)
+        owned.whole = True
 
     def holds(self, partition: int, owned: Owned[S]) -> bool:
         """Whether the partition is still ours, under the same assignment."""
@@ -256,29 +293,50 @@ class Owner(ABC, Generic[S]):
             del self.owned[partition]
             self.finished.pop(partition, None)
             self.paused.discard(partition)
+            if owned.whole:
+                self.kept[partition] = owned.table
+            else:
+                self.forget(partition)
 
     def drop_all(self) -> None:
-        """Drops the partitions left over from an assignment that was cut short."""
+        """Drops the partitions left over from an assignment that was cut short; their tables are kept aside."""
         for partition, owned in list(self.owned.items()):
             self._drop(partition, owned)
 
-    async def leave(self, partitions: Iterable[int]) -> None:
-        """Flushes revoked partitions, LEFT_AT_ONCE side by side and for a bounded time, and drops their state."""
+    def forget_others(self, partitions: Collection[int]) -> None:
+        """Forgets the tables that are kept of other partitions than these, which frees their memory."""
+        for partition in self.kept.keys() - set(partitions):
+            self.forget(partition)
+
+    def forget(self, partition: int) -> None:
+        """Forgets all that is kept of a partition that this worker does not own."""
+        self.kept.pop(partition, None)
+
+    async def leave(self, partitions: Iterable[int], ends: bool = False) -> None:
+        """Drops revoked partitions; tables that are whole are kept aside. Those that are behind are flushed first,
+        LEFT_AT_ONCE side by side and for a bounded time, and all of them if the worker `ends`.
+
+        Of those that have caught up, whoever gets them counts about a second again; the group would wait for a flush.
+        """
         revoked = [(p, self.owned[p]) for p in partitions if p in self.owned]
         for _, owned in revoked:
             owned.leaving = True
         try:
             async with asyncio.timeout(LEAVE_WITHIN_S):
-                await asyncio.gather(*(self._flush_last(partition, owned) for partition, owned in revoked))
+                await asyncio.gather(*(self._flush_last(partition, owned, ends) for partition, owned in revoked))
         except TimeoutError:
             logger.warning("%s: leaves without a last checkpoint; the next owner repeats the rest", self.topic)
         for partition, owned in revoked:
             self._drop(partition, owned)
 
-    async def _flush_last(self, partition: int, owned: Owned[S]) -> None:
+    async def _flush_last(self, partition: int, owned: Owned[S], ends: bool) -> None:
         owned.table.defer_snapshot = True
-        async with self._leaving, owned.lock:
-            if self.holds(partition, owned) and not self.idle(owned):
+        async with self._leaving, owned.lock:  # a flush that is under way comes to its end
+            if (
+                self.holds(partition, owned)
+                and not self.idle(owned)
+                and (ends or not self._caught_up(partition, owned))
+            ):
                 await self._flush(partition, owned, leaving=True)
 
     def stalled(self) -> int | None:

@@ -90,8 +90,6 @@ class Publish(Owner[Merger]):
             values.set(catalogue.WAITING, len(owned.table.state.dirty), self.topic, str(partition))
 
     def new_state(self, partition: int) -> Merger:
-        if self._context.completeness is not None:
-            self._context.completeness.forget(partition)
         return Merger(self._sources, self._run_number, self._context.results, self._block_bytes)
 
     def receive(self, owned: Owned[Merger], chunk: Chunk) -> None:
@@ -169,12 +167,13 @@ class Publish(Owner[Merger]):
             )
         self._marks[partition] = max(position, known or 0)
 
-    async def restore(self, partition: int) -> Table[Merger]:
-        table = await super().restore(partition)
+    def take(self, partition: int, table: Table[Merger], oldest: int, end: int) -> int:
         self._marks.pop(partition, None)
         if table.marked is not None:
             self._marks[partition] = table.marked
-        return table
+        if self._context.completeness is not None:
+            self._context.completeness.forget(partition)
+        return super().take(partition, table, oldest, end)
 
     async def _deletable(self, partition: int, position: int) -> int:
         """The offset before which no records are needed: that of the position, or of the claim if it is lower."""

@@ -1,6 +1,7 @@
-"""One worker: restores assigned partitions, releases revoked ones, and knows the offsets up to which all is finished.
+"""One worker: takes over assigned partitions, releases revoked ones, and knows the offsets up to which all is done.
 
-A worker's other duties are in startup.py, broker_watch.py, group_watch.py, partition_watch.py and reporter.py.
+How it takes over is in takeover.py; its other duties are in startup.py, broker_watch.py, group_watch.py,
+partition_watch.py and reporter.py.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from math import inf
 from time import monotonic
 from typing import Any, Final, NoReturn
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from movie_stream.agents.alerting import Alerting
@@ -25,28 +25,21 @@ from movie_stream.agents.owner import Owners, total_tally
 from movie_stream.agents.partition_watch import PartitionWatch
 from movie_stream.agents.reporter import Reporter
 from movie_stream.agents.startup import Connections, connect, owners_of
+from movie_stream.agents.takeover import Takeover
 from movie_stream.alerts.blockage import WITHOUT_RULES
-from movie_stream.errors import LogTruncated, MovieStreamError
+from movie_stream.errors import MovieStreamError
 from movie_stream.kafka import offsets
-from movie_stream.kafka.cluster import client
 from movie_stream.metrics.values import Values
-from movie_stream.mongo import runs, workers
+from movie_stream.mongo import workers
 from movie_stream.mongo.changed import Subscriber
-from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.runs.fingerprint import uncounted_results
 from movie_stream.runs.progress import ASK_EVERY_S
-from movie_stream.runs.set_back import marks_of, require_marks_within_ends
 from movie_stream.settings import Settings
-from movie_stream.tables.table import Table
 
 logger = logging.getLogger(__name__)
 
 APPLIED_WITHIN_S: Final = 10.0
 """The longest wait for the records that were fetched before an unreadable one to be applied."""
-ALL_KNOWN_WITHIN_S: Final = 10.0
-ASK_AGAIN_S: Final = 0.5
-MARKS_WITHIN_S: Final = 3.0
-"""The longest that a rebalance waits for the marks in MongoDB."""
 BROKER_SILENT_AFTER_S: Final = 30.0
 """Longer than the watch needs: it asks the broker every few seconds, and waits for its answer and for MongoDB's."""
 
@@ -60,6 +53,7 @@ class Worker:
     _group_watch: GroupWatch
     _partition_watch: PartitionWatch
     _reporter: Reporter
+    _takeover: Takeover
     _alerting: Alerting | None = None
 
     def __init__(self, settings: Settings) -> None:
@@ -73,6 +67,7 @@ class Worker:
         """How long it waits for its share of the partitions before it ends; to be set before the start."""
         self.subscribers: list[Subscriber] = []
         """Notified of each document that changes; to be set before the start."""
+        self._assigned: set[TP] = set()
         self._restored = False
         """Whether the assigned share of the partitions, even an empty one, is restored."""
         self.commit_awaited = asyncio.Event()
@@ -91,6 +86,7 @@ class Worker:
         self._alerting = None if connected.rules is None else Alerting(settings, connected, connected.rules)
         rules = WITHOUT_RULES if connected.rules is None else connected.rules.fingerprint
         self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners, rules)
+        self._takeover = Takeover(settings, connected, owners)
         self.owners = owners
         events = context.topics.events
         if lacking := uncounted_results(connected.run):
@@ -174,75 +170,32 @@ class Worker:
         """Waits for a commit since the last call, for a bounded time: others may commit too."""
         await self._group.next_commit(ASK_EVERY_S)
 
-    async def restore(self, assigned: set[TP]) -> dict[TP, int]:
-        """Loads the state of the assigned partitions; returns the offsets to resume at. Raises RunMismatch or
-        TopicMissing if the topics have changed.
+    async def resume(self, assigned: set[TP]) -> dict[TP, int]:
+        """Takes over those of the assigned partitions whose states are still in memory; returns the offsets to resume
+        at. The others have to be restored. Raises RunMismatch or TopicMissing if the topics have changed.
         """
+        self._assigned = assigned
         await self._broker_watch.require_topics()
-        owners, tps = self.owners, sorted(assigned)
-        for owner in owners.values():
-            owner.drop_all()
-        topic_partitions = [TopicPartition(tp.topic, tp.partition) for tp in tps]
-        async with client.reader(self._settings) as reader:
-            # Beginnings before the restore, ends after it: an owner that still runs deletes finished records, but not
-            # before the checkpoint that covers them counts; and no position is past these ends.
-            with client.explained(self._settings, "asking for offsets"):
-                oldest = await offsets.beginnings(reader, topic_partitions)
-            tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in tps))
-            reached = {tp: table.state.position for tp, table in zip(topic_partitions, tables, strict=True)}
-            marks = await self._marks(dict(zip(tps, tables, strict=True)))  # after checkpoints, and before the ends
-            ends = await self._ends(
-                reader, {tp: max(reached.get(tp, 0), marks.get(tp, 0)) for tp in {*reached, *marks}}
-            )
-        require_marks_within_ends(marks, ends, self._connections.db)
-        try:
-            positions = {
-                tp: owners[tp.topic].take(tp.partition, table, oldest[topic_partition], ends[topic_partition])
-                for tp, table, topic_partition in zip(tps, tables, topic_partitions, strict=True)
-            }
-        except LogTruncated as error:  # it would go unnoticed once new records have filled the log
-            await runs.invalidate(self._connections.db, self._connections.run, self._settings.kafka_group, str(error))
-            raise
-        self._restored = True
-        self._reporter.rebalances += 1
-        self._reporter.set_state("running" if positions else "waiting for partitions")
-        self._group.commit_soon()  # the offsets committed last may be of another run
-        self._awaiting_commit = asyncio.create_task(self._await_commit())
+        return self._taken(await self._takeover.resume(assigned))
+
+    async def restore(self, lacking: set[TP]) -> dict[TP, int]:
+        """Takes over partitions whose states have to be restored; returns the offsets to resume at."""
+        return self._taken(await self._takeover.restore(lacking))
+
+    def _taken(self, positions: dict[TP, int]) -> dict[TP, int]:
+        """Notes partitions that were taken over."""
+        if positions:
+            self._group.commit_soon()  # the offsets committed last may be of another run
+            self._awaiting_commit = asyncio.create_task(self._await_commit())
+        if all(tp.partition in self.owners[tp.topic].owned for tp in self._assigned):
+            self._restored = True
+            self._reporter.rebalances += 1
+            self._reporter.set_state("running" if self._assigned else "waiting for partitions")
         return positions
-
-    async def _marks(self, tables: Mapping[TP, Table[Any]]) -> Mapping[TopicPartition, int]:
-        """The offsets up to which MongoDB records `movie-partials` as published, of all partitions, whoever owns them:
-        new views would soon fill one that was set back. Empty if MongoDB does not answer: no rebalance waits for it.
-
-        Raises DatabaseSetBack if one is behind the checkpoints of these tables.
-        """
-        connected, topic = self._connections, self._connections.context.topics.partials
-        restored = {tp.partition: table.marked for tp, table in tables.items() if tp.topic == topic}
-        marked = {partition: position for partition, position in restored.items() if position is not None}
-        partitions = connected.context.topology.partitions[topic]
-        try:
-            async with asyncio.timeout(MARKS_WITHIN_S):
-                return await marks_of(self._settings, connected.db, connected.run, partitions, marked)
-        except (MongoAway, MongoFailed, TimeoutError) as error:
-            why = str(error) or f"no answer within {MARKS_WITHIN_S:.0f} s"
-            logger.warning("continues without checking whether Kafka was set back: MongoDB does not answer (%s)", why)
-            return {}
 
     async def _await_commit(self) -> None:
         await self._group.settle()
         self.commit_awaited.set()
-
-    async def _ends(self, reader: AIOKafkaConsumer, reached: Mapping[TopicPartition, int]) -> offsets.Offsets:
-        """The end offsets of partitions, asked again while one is below `reached`, for a bounded time: a broker that
-        has just become the leader may not yet know its high watermark.
-        """
-        deadline_s = monotonic() + ALL_KNOWN_WITHIN_S
-        while True:
-            with client.explained(self._settings, "asking for offsets"):
-                ends = await offsets.ends(reader, list(reached))
-            if monotonic() > deadline_s or all(ends[tp] >= position for tp, position in reached.items()):
-                return ends
-            await asyncio.sleep(ASK_AGAIN_S)
 
     async def refuse(self, error: MovieStreamError, given: Mapping[TP, int]) -> NoReturn:
         """Raises an error that stops the reading, once the records that were `given` before it are in a checkpoint:
@@ -262,7 +215,7 @@ class Worker:
         return all(owned is None or owned.table.state.position >= position for owned, position in held)
 
     async def release(self, revoked: set[TP]) -> None:
-        """Flushes revoked partitions, for a bounded time, and drops their state."""
+        """Drops revoked partitions within a bounded time; their states are kept until it is known who has them."""
         self._restored = False
         if not self.owners:
             return
@@ -276,13 +229,15 @@ class Worker:
 
     def on_empty_assignment(self) -> None:
         """Handles an empty assignment: the group has no partition for us at present."""
+        for owner in self.owners.values():
+            owner.forget_others(())
         if self.owners:
             self._reporter.set_state("waiting for partitions")
             self._restored = True
         self.commit_awaited.set()
 
     async def release_all(self) -> None:
-        """Flushes all owned partitions, for a bounded time, and drops their state."""
+        """Flushes all owned partitions, for a bounded time, and drops them."""
         if not self.owners:
             return
         self._reporter.set_state("stopping")
@@ -290,7 +245,7 @@ class Worker:
             for owner in self.owners.values():
                 owner.drop_all()
             return
-        await asyncio.gather(*(owner.leave(list(owner.owned)) for owner in self.owners.values()))
+        await asyncio.gather(*(owner.leave(list(owner.owned), ends=True) for owner in self.owners.values()))
         await self._group.settle()
 
     async def stop(self) -> None:

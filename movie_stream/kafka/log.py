@@ -30,6 +30,8 @@ from movie_stream.tables.log import LogTruncated, portions
 
 logger = logging.getLogger(__name__)
 
+A_TURN_BYTES: Final = 1 << 14
+"""Reading a record of more bytes gives other partitions a turn of the event loop, since loading it takes a while."""
 SENT_AT_ONCE: Final = 1 << 20
 """Approximate bytes of records in flight to a partition: the producer holds two copies of them."""
 BATCH_OVERHEAD_BYTES: Final = 256
@@ -201,6 +203,8 @@ class KafkaLog:
                     for record in fetched.get(tp, ()):
                         if record.offset < end:
                             yield record.offset, record.value
+                        if len(record.value or b"") > A_TURN_BYTES:
+                            await asyncio.sleep(0)
 
     async def oldest(self) -> int:
         tp = TopicPartition(self._topic, self._partition)

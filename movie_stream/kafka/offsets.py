@@ -82,7 +82,12 @@ async def _answered(
     ask: Callable[[list[TopicPartition]], Awaitable[Offsets]],
     tps: Sequence[TopicPartition],
 ) -> Offsets:
-    """The leaders' answers; aiokafka retries for a while if there is none. Raises PartitionSilent."""
+    """The leaders' answers; aiokafka retries for a while if there is none. Raises PartitionSilent.
+
+    The reader learns of the topics first: asked for one that it does not know, it waits for 0.1 s, twice.
+    """
+    for topic in {tp.topic for tp in tps}:
+        await reader._client.add_topic(topic)
     try:
         return dict(await ask(list(tps)))
     except KafkaTimeoutError as error:

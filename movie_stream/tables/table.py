@@ -53,7 +53,8 @@ class Table(Generic[S]):
     """A state and its changelog, with one writer.
 
     Use: `await restore()`; then repeatedly change the state, `frozen = freeze()`, make sure that everything below
-    `frozen.position` is acknowledged downstream, `await checkpoint(frozen)`.
+    `frozen.position` is acknowledged downstream, `await checkpoint(frozen)`. Where a table was laid aside in between,
+    `await resume(end)`.
     """
 
     def __init__(self, state: S, log: Log, run: str, claim: Claim | None = None) -> None:
@@ -64,8 +65,10 @@ class Table(Generic[S]):
         self._next_offset: int | None = None  # of the changelog: the first that the chain has not read
         self._snapshot_bytes, self._delta_bytes = 0, 0
         self._overtaken = False  # if set, the chain is another writer's, and our state may not continue it
+        self.position = 0
+        """The position of the last checkpoint that counts."""
         self.marked: int | None = None
-        """The position of the restored checkpoint, if its cursor is `marked`."""
+        """The same if its cursor is `marked`, else None."""
         self.defer_snapshot = False
         """Whether a snapshot that is due is left to the next writer."""
 
@@ -79,6 +82,26 @@ class Table(Generic[S]):
             if self._snapshot_bytes + self._delta_bytes >= TRIM_AFTER_BYTES:
                 trim()
             return
+
+    async def resume(self, end: int) -> bool:
+        """Whether the state may go on as it is, after a time in which others may have owned it: whether no checkpoint
+        has counted since its own last one, in the changelog up to its present `end`. Otherwise it is of no more use.
+
+        Raises BrokenChangelog.
+        """
+        self.defer_snapshot = False
+        if self._next_offset is None or end < self._next_offset:  # nothing was ever there, or it was lost
+            return False
+        if end == self._next_offset:
+            return True
+        try:
+            async for offset, value in self._log.read(self._next_offset, end):
+                self._next_offset = offset + 1
+                if self._chain.read(value) is not None:
+                    return False
+        except LogTruncated:  # by a writer whose snapshot counted
+            return False
+        return True
 
     async def _read_all(self) -> None:
         self.state.reset()
@@ -101,6 +124,7 @@ class Table(Generic[S]):
         self._chain.finish()
         if self._next_offset is None and (oldest := await self._log.oldest()):
             raise BrokenChangelog(f"nothing: all records before offset {oldest} were deleted")
+        self.position = position
         self.state.loaded(position, watermark_ms)
 
     def _load(self, payload: bytes) -> None:
@@ -157,6 +181,7 @@ class Table(Generic[S]):
         except WriterFenced:
             self._overtaken = True
             raise
+        self.position, self.marked = frozen.position, frozen.position if marked else None
         self._note_size(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])

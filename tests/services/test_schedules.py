@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -87,7 +88,17 @@ def test_the_storm_is_one() -> None:
     for world in map(checked, range(SCHEDULES)):
         traces += world.trace
         stored += sum(collection == "_partials" for collection, _ in world.mongo.documents)
-    for happens in ("killed", "does not count", "deleted by another", "send lost", "write lost", "out of range"):
+    for happens in (
+        "killed",
+        "does not count",
+        "deleted by another",
+        "send lost",
+        "write lost",
+        "out of range",
+        "revoked",
+    ):
         assert any(happens in line for line in traces), happens
+    back = [re.search(r": goes on at (\d+), saved up to (\d+)", line) for line in traces]
+    assert {found[1] == found[2] for found in back if found} == {True, False}, "as it was saved, and ahead of that"
     assert stored > 0, "nothing was evicted"
     assert any("restored at 0" not in line and "restored at" in line for line in traces)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from movie_stream.agents.accumulate import Accumulate
+from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
@@ -323,6 +325,40 @@ def new_put_over_what_is_there(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FakeMongo, "replace", replace)
 
 
+def kept_state_not_checked(patch: pytest.MonkeyPatch) -> None:
+    async def resume(self: Table[Any], end: int) -> bool:
+        return True
+
+    patch.setattr(Table, "resume", resume)
+
+
+def kept_state_checked_without_the_tail(patch: pytest.MonkeyPatch) -> None:
+    """What others have written is skipped, and not read."""
+
+    async def resume(self: Table[Any], end: int) -> bool:
+        self._next_offset = max(end, self._next_offset or 0)
+        return True
+
+    patch.setattr(Table, "resume", resume)
+
+
+def kept_although_its_flush_was_cut_off(patch: pytest.MonkeyPatch) -> None:
+    async def flush(self: Owner[Any], partition: int, owned: Owned[Any], checkpoint: bool) -> None:
+        await self.flush(partition, owned, checkpoint)
+
+    patch.setattr(Owner, "flush_whole", flush)
+
+
+def dead_letters_of_a_kept_state_dropped(patch: pytest.MonkeyPatch) -> None:
+    original = Accumulate.take
+
+    def take(self: Accumulate, partition: int, table: Table[Any], oldest: int, end: int) -> int:
+        self._letters.pop(partition, None)
+        return original(self, partition, table, oldest, end)
+
+    patch.setattr(Accumulate, "take", take)
+
+
 def world(rule: str) -> Mutant:
     """A rule that the simulated world itself can break."""
 
@@ -373,6 +409,10 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "the mark never written": mark_not_written,
     "the mark not checked": mark_not_checked,
     "the mark without a majority": mark_without_majority,
+    "a kept state goes on whatever was written meanwhile": kept_state_not_checked,
+    "a kept state skips what was written meanwhile": kept_state_checked_without_the_tail,
+    "a state kept although its flush was cut off": kept_although_its_flush_was_cut_off,
+    "the dead letters of a kept state dropped": dead_letters_of_a_kept_state_dropped,
 }
 
 SET_BACK: Final = frozenset({"the mark not checked"})
@@ -386,7 +426,7 @@ NOTICED_BY: Final = {
     "what is taken for new put over what is there": 17,
     "the label is the position when sent": 3,
     "labels compared by key": 1,
-    "labels not compared": 1,
+    "labels not compared": 3,
     "forgotten a window too early": 5,
     "evictions missing from deltas": 2,
     "what lies in the store not fetched": 1,
@@ -396,5 +436,7 @@ NOTICED_BY: Final = {
     "dropped within the allowed lateness": 17,
     "a joined session leaves the days in between": 12,
     "a new user leaves the day of the former first view": 12,
+    "a state kept although its flush was cut off": 5,
+    "the dead letters of a kept state dropped": 24,
 }
 """Seeds that are known to notice, if the first does not: for the sake of speed, as others notice too."""

@@ -4,7 +4,9 @@
 by `_rev` and may fail over, which loses what no majority has. A `Process` is one agent that owns one partition. Every
 turn of every coroutine is given by the scheduler, so that a process can be paused anywhere (it continues later, as
 a zombie, while newer owners of its partition run), killed anywhere, or asked to leave, with a flush that is
-interrupted anywhere. A send may be lost with its sender, and arrive any time later, or arrive twice. A seed is a trace.
+interrupted anywhere. One that leaves may get its partition back later, whoever had it meanwhile, and then continues
+with the state that it kept, if it may. A send may be lost with its sender, and arrive any time later, or arrive twice.
+A seed is a trace.
 
 After the storm fresh owners run to the end: every document must equal the naive reference's for the log, every bad and
 late record must be a dead letter, nothing may ever have been incomparable, and no owner may have found a gap.
@@ -44,7 +46,7 @@ from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.guard import GuardedDocument, Rev, compare
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
-from movie_stream.tables.checkpoint import Cursor, decode
+from movie_stream.tables.checkpoint import Chain, Cursor, decode
 from movie_stream.tables.table import WriterFenced
 from tests.support import reference
 from tests.support.memory_log import MemoryLog
@@ -118,6 +120,8 @@ class Process:
     name: str
     asleep_until: int = 0
     leaving: bool = False
+    back_at: int = 0
+    """When it gets back its partition, which is revoked; 0 if it is not."""
     ready: list[asyncio.Handle] = field(default_factory=list)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     owned: Owned[Any] | None = None
@@ -160,19 +164,43 @@ class Process:
                 task.exception()
 
     async def live(self) -> None:
-        """Restores, then reads and flushes until it leaves or, when the storm is over, until nothing is left to do."""
+        """Owns its partition again and again, until it leaves for good or, when the storm is over, nothing is left."""
+        agent = self.world.agent(self)
+        while True:
+            await self.take(agent)
+            await self.serve(agent)
+            if not self.back_at:
+                return
+            self.world.note(self.name, "has its partition revoked")
+            while self.back_at:
+                await turn()
+
+    async def take(self, agent: Any) -> None:
+        """Goes on with the state that it kept, or restores."""
         world, log = self.world, self.world.log(self.source, self.partition)
-        agent = world.agent(self)
         oldest = log.start
         if refusal := world.refusal(world.mongo.acknowledged):
             raise Wrong(f"{self.name}: refuses, and nothing was set back: {refusal}")
         await turn()
-        table = await agent.restore(self.partition)
+        changelog = world.log(agent.changelog, self.partition)
+        counted = last_counted(changelog)
+        table = await agent.resume(self.partition, changelog.end)
+        how = "restored" if table is None else "goes on"
+        if agent.kept.keys() - {self.partition} or (agent.kept and table is None):
+            raise Wrong(f"{self.name}: keeps a state that it will not use")
+        if table is None:
+            table = await agent.restore(self.partition)
         await turn()
+        if table.position < counted:
+            raise Wrong(f"{self.name}: {how} at {table.position}, and a checkpoint at {counted} had counted before")
         if table.state.position < oldest:
-            raise Wrong(f"{self.name}: restored at {table.state.position}, the log begins at {oldest}")
+            raise Wrong(f"{self.name}: {how} at {table.state.position}, the log begins at {oldest}")
         agent.take(self.partition, table, oldest, log.end)
-        world.note(self.name, f"restored at {table.state.position}")
+        world.note(self.name, f"{how} at {table.state.position}, saved up to {table.position}")
+
+    async def serve(self, agent: Any) -> None:
+        """Reads and flushes, until its partition is revoked or nothing is left to do."""
+        world, log = self.world, self.world.log(self.source, self.partition)
         owned = self.owned = agent.owned[self.partition]
         reading = asyncio.get_running_loop().create_task(self.read(agent, log, owned))
         try:
@@ -180,12 +208,12 @@ class Process:
                 await turn()
                 if reading.done():
                     reading.result()
-                if self.leaving:
-                    await agent.leave([self.partition])
+                if self.leaving or self.back_at:
+                    await agent.leave([self.partition], ends=self.leaving or world.chance(0.6))
                     return
                 if not agent.idle(owned) and (world.draining or world.chance(0.4)):
                     async with owned.lock:
-                        await agent.flush(self.partition, owned, checkpoint=world.draining or world.chance(0.5))
+                        await agent.flush_whole(self.partition, owned, checkpoint=world.draining or world.chance(0.5))
         finally:
             reading.cancel()
 
@@ -219,6 +247,14 @@ class Process:
     @property
     def chunks(self) -> tuple[int, ...]:
         return (1, 2, 3, 9) if self.kind == "accumulate" else (1, 4, 15, 40)
+
+
+def last_counted(changelog: MemoryLog) -> int:
+    """The position of the last checkpoint that counts in a changelog as it is; 0 if there is none."""
+    chain = Chain("run")
+    chain.set_start(changelog.start)
+    counted = [chain.read(value) for value in changelog.get(changelog.start, changelog.end)]
+    return max((each.cursor.position for each in counted if each is not None), default=0)
 
 
 class Group:
@@ -536,20 +572,31 @@ class World:
                 self.mongo.fail_over()
             else:
                 self._let_go_on(alive, [process for process in alive if process.asleep_until <= now])
-            for place in PLACES:
-                there = any((p.kind, p.partition) == place and p.asleep_until <= now for p in alive)
-                if not there and self.chance(0.2):
-                    alive.append(self.start(*place))
+            self._assign(alive, now)
+        for process in alive:
+            process.back_at = 0
         return alive
 
+    def _assign(self, alive: list[Process], now: int) -> None:
+        """Those get their partitions back whose time it is; what nobody has goes to somebody else, by and by."""
+        for process in alive:
+            if process.back_at <= now:
+                process.back_at = 0
+        for place in PLACES:
+            there = any((p.kind, p.partition) == place and max(p.asleep_until, p.back_at) <= now for p in alive)
+            if not there and self.chance(0.2):
+                alive.append(self.start(*place))
+
     def _misfortune(self, alive: list[Process], now: int) -> None:
-        """A process is killed, asked to leave, or paused."""
+        """A process is killed, asked to leave, has its partition revoked for a while, or is paused."""
         process, luck = self.rng.choice(alive), self.rng.random()
         if luck < 0.3:
             alive.remove(process)
             self.kill(process)
-        elif luck < 0.45:
+        elif luck < 0.4:
             process.leaving = True
+        elif luck < 0.65:
+            process.back_at = now + self.rng.choice((1, 5, 20, 60))
         else:
             process.asleep_until = now + self.rng.randint(5, 200)
 

@@ -3,7 +3,8 @@
 Faust 0.15 behaves as follows, which is overridden here:
 
 * It yields one event per record. Here an event is a Chunk: thousands of records of one partition from one fetch.
-* It seeks to the group's committed offsets. Here consumers resume at the positions of the tables.
+* It seeks to the group's committed offsets. Here consumers resume at the positions of the tables: in partitions whose
+  tables are in memory at once, in the others once these are restored.
 * It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here only the tables'
   finished positions are ever committed.
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
@@ -33,6 +34,7 @@ from movie_stream.events.chunk import Chunk, Records
 from movie_stream.kafka.batches.inflate import BatchRefused
 from movie_stream.kafka.batches.unpack import FetchedBatch, WholeBatches, chunks, take_runs
 from movie_stream.kafka.cluster.client import CLIENT_ID
+from movie_stream.kafka.group.assignor import StickyAssignor
 from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
 
@@ -42,6 +44,8 @@ WORKER: Final = f"{CLIENT_ID}-worker"
 """The client id of a worker in the group."""
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu delays each join by half of it."""
+HEARTBEAT_MS = 300
+"""How soon a member notices a rebalance: those that noticed before it stand still meanwhile."""
 FETCH_BYTES = 5 << 20
 """The most bytes of a fetch, of one or several partitions: enough for a whole chunk of uncompressed records."""
 FETCH_WAIT_MS = 100
@@ -78,7 +82,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             **transport.client_options | {"client_id": WORKER},
             value_deserializer=WholeBatches(),
             group_id=self.app.conf.id,
-            partition_assignment_strategy=[RoundRobinPartitionAssignor],
+            partition_assignment_strategy=[StickyAssignor()],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -86,7 +90,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             fetch_max_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=60_000,
             max_poll_interval_ms=600_000,
         )
@@ -207,12 +211,14 @@ class ChunkConsumer(driver.Consumer):
         self._ahead: deque[asyncio.Task[Any]] = deque()  # the fetches under way, in this order
         self._offsets_committed: dict[TP, int] = {}  # accepted by the group; see agents/group.py
         self._seeks = 0
+        self._restoring: asyncio.Task[None] | None = None
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Restores the tables of the assigned partitions, and seeks to their positions.
+        """Seeks to the positions of the assigned partitions' tables. Those that have to be restored follow later,
+        unless all have to be.
 
         Nothing may be fetched meanwhile; Faust resumes the flow afterwards. It also does so if the next rebalance has
         begun during the seek, hence the flow is stopped here, and not only by that rebalance.
@@ -221,9 +227,36 @@ class ChunkConsumer(driver.Consumer):
         self._seeks += 1
         await self._drop_ahead()
         self._offsets_committed.clear()  # others may have committed something else meanwhile
-        positions = await self.transport.restore(self.assignment())
+        assigned = self.assignment()
+        self._next = {}
+        positions = await self.transport.resume(assigned)
+        lacking = assigned - positions.keys()
+        if lacking and not positions:
+            positions, lacking = await self.transport.restore(lacking), set()
+        await self._seek_to(positions)
+        if lacking:
+            self.pause_partitions(lacking)
+            self._restoring = asyncio.create_task(self._restore(lacking))
+
+    async def _seek_to(self, positions: Mapping[TP, int]) -> None:
         await self.seek_wait(positions)
-        self._next = dict(positions)
+        self._next.update(positions)
+
+    async def _restore(self, lacking: set[TP]) -> None:
+        """Restores the tables of paused partitions, while the others go on, and resumes these partitions."""
+        positions = await self.transport.restore(lacking)
+        try:
+            await self._seek_to(positions)
+        except IllegalStateError as error:
+            logger.info("not sought to restored positions, a rebalance is under way: %s", error)
+        else:
+            self.resume_partitions(lacking)
+
+    def stop_flow(self) -> None:
+        """Stops fetching and restoring, which the next assignment begins anew."""
+        if self._restoring is not None:
+            self._restoring.cancel()
+        super().stop_flow()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
         """Yields chunks. Records that are dropped while the flow is stopped are fetched again: a seek precedes its
@@ -295,6 +328,7 @@ class ChunkConsumer(driver.Consumer):
         self._thread.drop_waiting()
 
     async def on_stop(self) -> None:
+        self.stop_flow()
         await self._drop_ahead()
         await super().on_stop()
 
@@ -385,8 +419,10 @@ class ChunkTransport(driver.Transport):
     client_options: dict[str, Any]
     topics_of_views: frozenset[str]
     """The topics whose records are views, which are decoded as they are fetched, beside the thread that counts."""
+    resume: Callable[[set[TP]], Awaitable[dict[TP, int]]]
+    """Takes over assigned partitions whose tables are still in memory; returns the offset to resume at in each."""
     restore: Callable[[set[TP]], Awaitable[dict[TP, int]]]
-    """Restores the tables of the assigned partitions; returns the offset to resume at in each."""
+    """Takes over the others, with restored tables; returns the offset to resume at in each."""
     reachable: Callable[[], bool]
     """Whether the broker answers, as far as is known."""
     finished: Callable[[], Mapping[TP, int]]

@@ -16,7 +16,8 @@ from aiokafka import AIOKafkaConsumer
 
 from movie_stream.errors import BrokerRefused
 from movie_stream.kafka.cluster import client, topics
-from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS
+from movie_stream.kafka.fetch.transport import HEARTBEAT_MS, SESSION_TIMEOUT_MS
+from movie_stream.kafka.group.assignor import StickyAssignor
 from movie_stream.kafka.group.group_state import GroupState, describe_group
 from movie_stream.kafka.group.leaving import leave_group
 from movie_stream.kafka.group.membership import Membership
@@ -69,7 +70,8 @@ async def member(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, Me
         group_id=settings.kafka_group,
         enable_auto_commit=False,
         session_timeout_ms=SESSION_TIMEOUT_MS,
-        heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+        partition_assignment_strategy=[StickyAssignor()],
     )
     await consumer.start()
     try:

@@ -48,17 +48,28 @@ class Consumer(ChunkConsumer):
     def __init__(self, fetching: aiokafka.AIOKafkaConsumer) -> None:
         self.fetching = fetching
         self.app = SimpleNamespace(consumer_generation_id=1)
-        self.transport = SimpleNamespace(topics_of_views=frozenset(), restore=self.restored, records_deleted=None)
+        self.transport = SimpleNamespace(
+            topics_of_views=frozenset(), resume=self.resumed, restore=self.restored, records_deleted=None
+        )
         self.positions = dict.fromkeys(self.assignment(), 0)
+        self.lacking, self.may_restore = set[TP](), asyncio.Event()
+        self.may_restore.set()
         self._next, self._ahead, self._offsets_committed, self._seeks = {}, deque(), {}, 0
+        self._restoring = None
         self.can_resume_flow, self.suspend_flow = Event(), Event()
         self._active_partitions, self._paused_partitions = self.assignment(), set[TP]()
         self._thread = Thread(self)
 
-    async def restored(self, assigned: set[TP]) -> Mapping[TP, int]:
-        """The positions of the tables."""
+    async def resumed(self, assigned: set[TP]) -> Mapping[TP, int]:
+        """The positions of the tables that are in memory."""
         assert assigned == self.assignment()
-        return self.positions
+        return {tp: position for tp, position in self.positions.items() if tp not in self.lacking}
+
+    async def restored(self, lacking: set[TP]) -> Mapping[TP, int]:
+        """Where the others stand, once they are restored."""
+        assert lacking == (self.lacking or self.assignment())
+        await self.may_restore.wait()
+        return {tp: self.positions[tp] for tp in lacking}
 
     def assignment(self) -> set[TP]:
         return {TP(*place) for place in self.fetching.assignment()}
@@ -182,7 +193,7 @@ async def test_what_was_fetched_before_a_seek_is_not_handed_out_after_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     """Also if the flow continues, as after a rebalance that began before the seek of the last was over."""
-    restored, found = Consumer.restored, list[Chunk]()
+    resumed, found = Consumer.resumed, list[Chunk]()
     async with consumer(settings, monkeypatch, "BYTES_AT_ONCE") as opened, aclosing(opened.chunks()) as chunks:
         first = await anext(chunks)  # of several that one fetch has brought
         taken: list[asyncio.Task[Chunk]] = []
@@ -190,16 +201,50 @@ async def test_what_was_fetched_before_a_seek_is_not_handed_out_after_it(
         async def slowly(self: Consumer, assigned: set[TP]) -> Mapping[TP, int]:
             taken.append(asyncio.create_task(anext(chunks)))
             await asyncio.wait(taken, timeout=3 * FETCH_WITHIN_S)  # none comes, so there is nothing else to wait for
-            return await restored(self, assigned)
+            return await resumed(self, assigned)
 
         if asked == "during the seek":
-            monkeypatch.setattr(Consumer, "restored", slowly)
-            opened.transport.restore = opened.restored
+            monkeypatch.setattr(Consumer, "resumed", slowly)
+            opened.transport.resume = opened.resumed
         await opened.sought()  # to the beginning
         found += await asyncio.gather(*taken)
         while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
             found.append(await anext(chunks))
     assert first.start == 0
+    assert_once(found)
+
+
+async def test_a_partition_that_is_restored_holds_up_no_other_and_begins_at_its_position(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with consumer(settings, monkeypatch) as opened:
+        opened.lacking, found = {TP(settings.kafka_topic, 1)}, list[Chunk]()
+        opened.may_restore.clear()
+        await opened.sought()
+        async with aclosing(opened.chunks()) as chunks:
+            while {chunk.partition for chunk in found if chunk.end == END} != {0, 2}:
+                found.append(await anext(chunks))
+            assert {chunk.partition for chunk in found} == {0, 2}
+            opened.may_restore.set()
+            while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
+                found.append(await anext(chunks))
+    assert_once(found)
+
+
+async def test_a_rebalance_ends_the_restoring(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with consumer(settings, monkeypatch) as opened:
+        opened.lacking = {TP(settings.kafka_topic, 1)}
+        opened.may_restore.clear()
+        await opened.sought()
+        restoring = opened._restoring
+        assert restoring is not None
+        opened.lacking = set()
+        await opened.sought()
+        await asyncio.wait([restoring])
+        assert restoring.cancelled()
+        opened.resume_partitions(opened.assignment())  # as Faust does before the seek
+        found: list[Chunk] = []
+        await until_all(opened, found)
     assert_once(found)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,7 +146,7 @@ async def test_a_state_whose_flush_was_cut_off_is_never_saved() -> None:
     flushing.cancel()
     await asyncio.wait([flushing])
     broker.open.set()
-    await agent.leave([0])
+    await agent.leave([0], ends=True)
     assert log.end == 0
     assert agent.owned == {}
     assert agent.finished == {}
@@ -190,7 +192,7 @@ async def test_leaving_saves_and_sends_the_leave_request() -> None:
     agent = accumulate(broker, group)
     own(agent, log)
     agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
-    await agent.leave([0])
+    await agent.leave([0], ends=True)
     assert broker.sent
     assert log.end > 0
     assert group.commits == 1
@@ -199,13 +201,101 @@ async def test_leaving_saves_and_sends_the_leave_request() -> None:
     assert restored.state.position == 1
 
 
+async def returned(agent: Any, log: MemoryLog) -> Table[Any] | None:
+    """The table that an owner kept of a partition which it is assigned again, if it may go on."""
+    table: Table[Any] | None = await agent.resume(0, log.end)
+    if table is not None:
+        agent.take(0, table, oldest=0, end=10)
+    return table
+
+
+async def left(agent: Any, log: MemoryLog) -> Owned[Any]:
+    """What an owner had of a partition that is revoked after a view."""
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    await agent.leave([0], ends=True)
+    return owned
+
+
+async def test_a_partition_that_comes_back_goes_on_with_its_state_and_saves_what_follows() -> None:
+    group, log = Group(), MemoryLog()
+    agent = accumulate(Broker(), group)
+    owned = await left(agent, log)
+    assert (agent.owned, agent.finished) == ({}, {})
+    assert await returned(agent, log) is owned.table
+    assert (agent.finished, agent.kept) == ({0: 1}, {})
+    assert agent.idle(agent.owned[0])
+    agent.apply(chunk_of(0, 1, [json.dumps(VIEW).encode()]))
+    await agent._flush(0, agent.owned[0], leaving=True)
+    assert agent.finished == {0: 2}
+
+
+async def test_a_state_that_is_ahead_of_its_checkpoint_comes_back_with_its_dead_letters() -> None:
+    """It had caught up, so the group did not wait for a flush."""
+    broker, log = Broker(), MemoryLog()
+    agent = accumulate(broker, Group())
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    await agent._flush(0, owned, leaving=True)
+    agent.apply(chunk_of(0, 1, [b"x"]))
+    await agent.leave([0])
+    assert broker.letters == []
+    assert await returned(agent, log) is owned.table
+    assert (agent.finished, agent.owned[0].table.state.position) == ({0: 1}, 2)
+    await agent._flush(0, agent.owned[0], leaving=True)
+    assert broker.letters == [b"x"]
+    assert agent.finished == {0: 2}
+
+
+async def test_what_is_behind_is_flushed_before_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    group, log = Group(), MemoryLog()
+    monkeypatch.setattr(group, "end", lambda topic, partition: 10)
+    agent = accumulate(Broker(), group)
+    own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    await agent.leave([0])
+    assert group.commits == 1
+    assert agent.kept[0].position == 1
+
+
+async def test_a_state_whose_last_flush_was_cut_off_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
+    broker, log = Broker(), MemoryLog()
+    agent = accumulate(broker, Group())
+    broker.open.clear()
+    await left(agent, log)
+    assert agent.kept == {}
+    assert await returned(agent, log) is None
+
+
+async def test_a_state_that_another_owner_has_overtaken_does_not_come_back() -> None:
+    log = MemoryLog()
+    agent = accumulate(Broker(), Group())
+    await left(agent, log)
+    other = Table(agent.new_state(0), log, "run")
+    await other.restore()
+    await other.checkpoint(other.freeze())
+    assert await returned(agent, log) is None
+    assert agent.kept == {}
+
+
+async def test_what_goes_to_others_is_forgotten_and_its_memory_is_free() -> None:
+    agent, log = accumulate(Broker(), Group()), MemoryLog()
+    state = weakref.ref((await left(agent, log)).table.state)
+    agent.forget_others([0])
+    assert state() is not None
+    agent.forget_others([1, 2])
+    gc.collect()
+    assert state() is None
+
+
 async def test_nothing_is_applied_after_the_last_flush_has_begun() -> None:
     broker, group, log = Broker(), Group(), MemoryLog()
     agent = accumulate(broker, group)
     own(agent, log)
     agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
     broker.open.clear()
-    leaving = asyncio.create_task(agent.leave([0]))
+    leaving = asyncio.create_task(agent.leave([0], ends=True))
     await asyncio.sleep(0)
     agent.apply(chunk_of(0, 1, [json.dumps(VIEW).encode()]))
     broker.open.set()
@@ -237,7 +327,7 @@ async def test_who_waits_to_flush_a_partition_that_was_taken_over_writes_nothing
     agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
     flushing = asyncio.create_task(agent._flush_if_due(0, owned))
     await asyncio.sleep(0)
-    leaving = asyncio.create_task(agent.leave([0]))
+    leaving = asyncio.create_task(agent.leave([0], ends=True))
     with pytest.raises(WorkerFailed, match="another worker has taken over"):
         await flushing
     end = log.end
@@ -272,7 +362,7 @@ async def test_a_flush_ends_when_its_partition_goes_while_mongodb_is_away(monkey
     agent.apply(chunk_of(0, 0, partials()))
     async with owned.lock:
         flushing = asyncio.create_task(agent._flush(0, owned))
-        await agent.leave([0])
+        await agent.leave([0], ends=True)
     await flushing
     assert log.end == 0
     assert agent.finished == {}

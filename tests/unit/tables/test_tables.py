@@ -120,7 +120,9 @@ class Writer:
     restored: bool = False
     sent: Frozen | None = None
     seen: int = 0
-    """How many cursors counted when its restore began."""
+    """How many cursors counted when its restore, or its return, began."""
+    returning: bool = False
+    """Whether it was laid aside, and looks whether it may go on."""
 
 
 class History(MemoryLog):
@@ -164,8 +166,10 @@ class TableMachine(RuleBasedStateMachine):
                 self.writers.remove(writer)
                 self.was_overtaken(writer)
                 return
-            writer.busy = None
-            if not writer.restored:
+            done, writer.busy = writer.busy, None
+            if writer.returning:
+                self.has_returned(writer, done.result)
+            elif not writer.restored:
                 self.was_restored(writer)
             elif writer.sent is not None:
                 self.has_written(writer)
@@ -178,6 +182,18 @@ class TableMachine(RuleBasedStateMachine):
         assert state.position in {0, *(cursor.position for cursor in counted)}
         if writer.seen:
             assert state.position >= counted[writer.seen - 1].position, "a checkpoint that counted was not seen"
+
+    def has_returned(self, writer: Writer, may_go_on: bool) -> None:
+        writer.returning = False
+        counted, last = counting(self.log.all), writer.table._chain.last
+        if may_go_on:
+            since = counted[max(writer.seen - 1, 0) :]
+            assert (not writer.seen and last is None) or last in [cursor.id for cursor in since], "one was not seen"
+            assert writer.table.position == next((cursor.position for cursor in counted if cursor.id == last), 0)
+        else:
+            self.writers.remove(writer)
+            newest = CheckpointId(writer.table._writer, writer.table._sequence)
+            assert not counted or counted[-1].id != newest, "nobody came after it"
 
     def own(self, writer: Writer) -> Cursor | None:
         """The writer's newest checkpoint, if it counts."""
@@ -214,6 +230,16 @@ class TableMachine(RuleBasedStateMachine):
         if writer.restored and writer.busy is None:
             writer.sent = writer.table.freeze()
             writer.busy = Driven(writer.table.checkpoint(writer.sent))
+            self.go_on(number, steps)
+
+    @precondition(lambda self: self.writers)
+    @rule(number=st.integers(0, 4), steps=st.sampled_from([0, 1, 2, 100]))
+    def come_back(self, number: int, steps: int) -> None:
+        """After a time in which it was laid aside."""
+        writer = self.writer(number)
+        if writer.restored and writer.busy is None:
+            writer.returning, writer.seen = True, len(counting(self.log.all))
+            writer.busy = Driven(writer.table.resume(self.log.end))
             self.go_on(number, steps)
 
     @precondition(lambda self: self.writers)
@@ -497,6 +523,36 @@ def test_what_a_writer_has_written_alone_is_not_read_back() -> None:
     written(log, table, 5)
     assert log.reads == 2
     assert restored(log).state.values == fold(table.state.position)[0]
+
+
+def test_a_table_that_was_laid_aside_goes_on_unless_another_checkpoint_counted() -> None:
+    log = Unread()
+    table = restored(log)
+    written(log, table, 30)
+    assert run(table.resume(log.end))
+    assert log.reads == 1, "there was nothing new to read"
+    table.state.apply(3)
+    for zombies in (
+        encode(EntryRecord(CheckpointId("z", 1), 0, b"x")),
+        encode(Cursor(CheckpointId("z", 1), None, True, 1, None, 1, RUN)),
+    ):
+        log.put(zombies)
+    assert run(table.resume(log.end)), "what does not count does no harm"
+    written(log, table, 2)
+    written(log, restored(log), 5)
+    assert not run(table.resume(log.end))
+
+
+def test_a_table_that_was_laid_aside_does_not_go_on_where_its_changelog_was_cut_or_lost() -> None:
+    log = MemoryLog()
+    table = restored(log)
+    assert not run(table.resume(log.end)), "nothing was ever there: restoring costs nothing"
+    written(log, table, 30)
+    assert not run(table.resume(log.end - 1))
+    end = log.end
+    log.put(b"")
+    log.start = end + 1
+    assert not run(table.resume(log.end))
 
 
 def test_an_empty_state_has_a_position_too() -> None:
