@@ -28,7 +28,7 @@ from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.admin import Admin
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import Broker
-from movie_stream.kernels.compiled import COMPILED, compile_all
+from movie_stream.kernels.compiled import COMPILED, compile_imported
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.mongo.client import Database, opened
@@ -121,7 +121,7 @@ async def _ready_kernels() -> None:
             "Numba is not installed, or NUMBA_DISABLE_JIT is set: records are decoded one by one, many times slower; "
             "install it with: pip install 'movie-stream[fast]'"
         )
-    await asyncio.to_thread(compile_all, started)
+    await asyncio.to_thread(compile_imported, started)
 
 
 async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, names: Topics) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from movie_stream.kernels.compiled import COMPILED, compile_all
+from importlib import import_module
+from pkgutil import iter_modules
+
+from movie_stream import kernels
+from movie_stream.kernels.compiled import COMPILED, compile_imported
 
 
 def main() -> None:
@@ -10,7 +14,12 @@ def main() -> None:
     if not COMPILED:
         print("Numba is not installed, or is switched off: nothing to compile.")  # noqa: T201
         return
-    count = compile_all(lambda missing: print(f"Compiling {missing} kernels; this takes some seconds.", flush=True))  # noqa: T201
+    for module in iter_modules(kernels.__path__):
+        if module.name != "__main__":
+            import_module(f"{kernels.__name__}.{module.name}")
+    count = compile_imported(
+        lambda missing: print(f"Compiling {missing} kernels; this takes some seconds.", flush=True)
+    )
     if not count:
         print("All kernels are compiled already.")  # noqa: T201
 

@@ -1,9 +1,9 @@
 """Loops over arrays, compiled by Numba (https://numba.pydata.org): what the decorators `kernel` and `part` do.
 
 A kernel is a plain Python function over arrays and integers. Its annotations, of the names below, are its only
-signature. It runs without the GIL, and is compiled on its first call, or by `compile_all`; the machine code is kept for
-all processes of any processor of this architecture. Without Numba, and with NUMBA_DISABLE_JIT=1, the Python function
-itself runs, many times more slowly, with the same result.
+signature. It runs without the GIL, and is compiled on its first call, or by `compile_imported`. The machine code is
+stored for all processes, and runs on any processor of this architecture. Without Numba, and with NUMBA_DISABLE_JIT=1,
+the Python function itself runs, many times more slowly, with the same result.
 
 Kernels make no arrays and do not check bounds: their callers do, before the call. With NUMBA_BOUNDSCHECK=1 a kernel
 raises IndexError instead of reading elsewhere.
@@ -163,16 +163,11 @@ def part(python: Callable[P, R]) -> Kernel[P, R]:
     return Kernel(python, exported=False)
 
 
-def compile_all(started: Callable[[int], None] | None = None) -> int:
-    """Compiles all kernels of the package that are not stored yet, or loads them; returns how many were compiled.
+def compile_imported(started: Callable[[int], None] | None = None) -> int:
+    """Compiles the kernels of all imported modules, or loads those that are stored; returns how many were compiled.
 
     `started` is called before the first one is compiled, with the number of those to compile.
     """
-    from movie_stream import kernels
-
-    for path in sorted(_FOLDER.glob("*.py")):
-        if path.stem != "__main__":
-            __import__(f"{kernels.__name__}.{path.stem}")
     missing = [one for one in _ALL if not one.is_ready]
     if missing and started is not None:
         started(len(missing))

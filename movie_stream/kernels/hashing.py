@@ -24,16 +24,12 @@ def eight_at(text: Bytes, at: int) -> np.uint64:
 
 @part
 def word_at(text: Bytes, at: int, size: int) -> np.uint64:
-    """The first eight of the `size` bytes from `at` on, as a little-endian word; fewer are filled up with zeros."""
-    if at + 8 <= len(text):
-        word = eight_at(text, at)
-        if size < 8:
-            word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
-        return word
-    word = np.uint64(0)
-    for byte in range(min(size, 8)):
-        word |= np.uint64(text[at + byte]) << np.uint64(8 * byte)
-    return word
+    """The first eight of the `size` bytes from `at` on, as a little-endian word; fewer are filled up with zeros.
+
+    Eight bytes are read whatever the size: buffers of strings have that many after the last one.
+    """
+    word = eight_at(text, at)
+    return word if size >= 8 else word & ((np.uint64(1) << np.uint64(8 * size)) - np.uint64(1))
 
 
 @part

@@ -48,7 +48,7 @@ def test_without_numba_the_documents_are_the_same_and_the_worker_says_that_it_is
 ) -> None:
     views, log = tmp_path / "views.csv", tmp_path / "worker.log"
     succeed(settings, "init")
-    succeed(settings, "generate", "--output", str(views), "--count", "2000", "--seed", "12")
+    succeed(settings, "generate", "--output", str(views), "--count", "400", "--seed", "12")
     succeed(settings, "produce", "--file", str(views))
     with started(settings, "worker", "--until-end", log=log, NUMBA_DISABLE_JIT="1") as worker:
         assert worker.wait(120) == 0, log.read_text()[-2000:]

@@ -75,6 +75,7 @@ def test_what_a_worker_keeps_goes_on_with_its_state(settings: Settings, tmp_path
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_a_worker_that_knows_only_the_round_robin_shares_with_another(settings: Settings, tmp_path: Path) -> None:
     new, old = tmp_path / "new.log", tmp_path / "old.log"
     program = [sys.executable, "-c", f"{OLD}; from movie_stream.cli import main; main()", "worker"]

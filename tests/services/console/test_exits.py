@@ -250,11 +250,11 @@ def test_a_lack_of_memory_that_asyncio_catches_ends_a_command_in_one_line() -> N
 
 WAITS = """
 import threading
-from movie_stream.console import ending
+from movie_stream.console import exits
 def command():
     threading.Thread(target=threading.Event().wait).start()
     raise RuntimeError("can't start new thread")
-ending.run(command)
+exits.run(command)
 """
 
 

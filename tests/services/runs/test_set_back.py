@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, cast
-from unittest.mock import AsyncMock, MagicMock
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from aiokafka import TopicPartition
@@ -13,9 +13,8 @@ from bson.int64 import Int64
 from faust.types import TP
 from pydantic import SecretStr
 
-from movie_stream.agents import startup
-from movie_stream.agents import worker as worker_module
-from movie_stream.agents.worker import Worker
+from movie_stream.agents import startup, takeover
+from movie_stream.agents.takeover import Takeover
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.topics import Topics, Topology
@@ -84,14 +83,23 @@ async def test_marks_are_compared_with_checkpoints_and_ends(
     assert await db[PARTIALS].find().to_list(None) == before
 
 
-class Restoring:
-    """An owner whose partition is at a checkpoint."""
+class OneTable:
+    """An owner of a partition that is at a checkpoint, and whose state was kept, or is restored."""
 
-    def __init__(self, marked: int | None) -> None:
+    def __init__(self, changelog: str, marked: int | None) -> None:
         self._table = SimpleNamespace(marked=marked, state=SimpleNamespace(position=POSITION))
+        self.changelog, self.kept = changelog, {1: self._table}
 
     def drop_all(self) -> None:
         """There is nothing."""
+
+    def forget_others(self, partitions: Sequence[int]) -> None:
+        """There are none."""
+        assert list(partitions) == [1]
+
+    async def resume(self, partition: int, end: int) -> object:
+        assert end == 1, "the changelog has one record"
+        return self._table
 
     async def restore(self, partition: int) -> object:
         return self._table
@@ -123,7 +131,7 @@ async def test_marks_are_compared_at_a_rebalance(
 ) -> None:
     """Kafka may be put back under a worker that runs."""
     topology, run = await counted(settings, db)
-    names, worker = Topics.of(settings), Worker(settings)
+    names = Topics.of(settings)
     if isinstance(mark, int):
         await PartialsStore(db).mark(1, run.number, None, mark)
     elif mark == "of a partition that another has":
@@ -131,22 +139,19 @@ async def test_marks_are_compared_at_a_rebalance(
         await PartialsStore(db).mark(0, run.number, None, 1)
     elif mark == "MongoDB is away":
         settings = settings.model_copy(update={"mongodb_uri": SecretStr(NOWHERE)})
-    monkeypatch.setattr(worker_module, "ALL_KNOWN_WITHIN_S", 0.05)
-    owner = Restoring(marked)
+    monkeypatch.setattr(takeover, "ALL_KNOWN_WITHIN_S", 0.05)
+    owners: Any = {names.partials: OneTable(names.publish_changelog, marked)}
     async with opened(settings) as found:
         context: Any = SimpleNamespace(topics=names, topology=topology)
         connected: Any = SimpleNamespace(db=found, run=run, context=context)
-        worker._connections = connected
-        worker._broker_watch = cast("Any", AsyncMock())
-        worker._reporter = worker._group = cast("Any", MagicMock(settle=AsyncMock()))
-        worker.owners = cast("Any", {names.partials: owner})
+        taken = Takeover(settings, connected, owners)
         place = TP(names.partials, 1)
-        if error is None:
-            assert await worker.restore({place}) == {place: POSITION}
-            await worker.commit_awaited.wait()
-        else:
-            with pytest.raises(error, match=f"{names.partials}, partition [01], .*movie-stream rebuild"):
-                await worker.restore({place})
+        for take in (taken.resume, taken.restore):
+            if error is None:
+                assert await take({place}) == {place: POSITION}
+            else:
+                with pytest.raises(error, match=f"{names.partials}, partition [01], .*movie-stream rebuild"):
+                    await take({place})
 
 
 async def test_a_mark_only_moves_forward_from_where_it_is_known_to_stand(db: Database) -> None:
