@@ -12,7 +12,7 @@ from movie_stream.kernels.compiled import COMPILED, compile_imported
 def main() -> None:
     """Compiles, and prints what was done."""
     if not COMPILED:
-        print("Numba is not installed, or is switched off: nothing to compile.")  # noqa: T201
+        print("Numba is not installed, or is switched off: nothing to compile.")
         return
     for module in iter_modules(kernels.__path__):
         if module.name != "__main__":
@@ -21,7 +21,7 @@ def main() -> None:
         lambda missing: print(f"Compiling {missing} kernels; this takes some seconds.", flush=True)
     )
     if not count:
-        print("All kernels are compiled already.")  # noqa: T201
+        print("All kernels are compiled already.")
 
 
 if __name__ == "__main__":
