@@ -37,7 +37,7 @@ def test_a_range_and_a_genre_stand_in_the_address_and_back_takes_them_back(opene
     page.get_by_label("All", exact=True).check(force=True)
     opened.tile_becomes("views", "3,000")
     page.select_option("#genre", "drama")
-    page.wait_for_function("location.search.includes('genre=drama')")
+    page.wait_for_function("() => location.search.includes('genre=drama')")
     opened.shown(["views"])
     assert opened.state() == {"last": "all", "genre": "drama"}
     page.go_back()
@@ -48,7 +48,7 @@ def test_a_range_and_a_genre_stand_in_the_address_and_back_takes_them_back(opene
     assert page.is_checked("input[value='24h']")
     page.go_forward()
     page.go_forward()
-    page.wait_for_function("document.getElementById('genre').value === 'drama'")
+    page.wait_for_function("() => document.getElementById('genre').value === 'drama'")
     page.reload()
     opened.shown()
     assert opened.state() == {"last": "all", "genre": "drama"}
@@ -109,7 +109,7 @@ def test_dragging_over_the_views_zooms_in_and_there_are_two_ways_back(opened: Da
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 120, steps=5)
     page.mouse.up()
-    page.wait_for_function("location.search.includes('since=')")
+    page.wait_for_function("() => location.search.includes('since=')")
     opened.shown(["views"])
     assert opened.state().keys() == {"since", "until"}
     page.wait_for_selector("#views .subtitle:has-text('by minute')")

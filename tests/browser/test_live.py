@@ -162,7 +162,7 @@ def test_it_is_live_once_the_server_has_said_something(settings: Settings, dashb
             };
         """)
         dashboard.open(server.address)
-        page.wait_for_function("window.sources.length === 1")
+        page.wait_for_function("() => window.sources.length === 1")
         says = "([name, data]) => sources[0].dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data) }))"
         page.evaluate("sources[0].dispatchEvent(new Event('open'))")
         assert page.get_attribute("#status", "data-state") == "connecting"

@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pages_stand_above_names_of_the_python_api(chromium: Browser, site: Path, words: str, is_a_name: bool) -> None:
     page = chromium.new_page()
     page.goto(f"{(site / 'search.html').as_uri()}?q={words}")
-    page.wait_for_function("Search.status.innerText.includes('found')", timeout=PATIENCE_MS)
+    page.wait_for_function("() => Search.status.innerText.includes('found')", timeout=PATIENCE_MS)
     page.wait_for_selector("#search-results li", timeout=PATIENCE_MS)
     kinds = page.locator("#search-results li").evaluate_all("hits => hits.map(hit => hit.className)")
     page.close()

@@ -34,7 +34,7 @@ def views(settings: Settings, folder: Path) -> Iterator[subprocess.Popen[bytes]]
     first, path = folder / "first.csv", folder / "views.csv"
     succeed(settings, "init")
     succeed(settings, "generate", "--output", str(first), "--count", "5000", "--seed", "4")
-    succeed(settings, "generate", "--output", str(path), "--count", "60000", "--seed", "5")
+    succeed(settings, "generate", "--output", str(path), "--count", "36000", "--seed", "5")
     succeed(settings, "produce", "--file", str(first))
     succeed(settings, "worker", "--until-end")
     log = folder / "produce.log"
