@@ -61,7 +61,7 @@ class Connections:
 async def connect(
     settings: Settings, stack: AsyncExitStack, group: Group, cadence: Cadence, subscribers: Sequence[Subscriber]
 ) -> Connections:
-    """Readies the kernels, and connects for as long as the stack is open:
+    """Connects for as long as the stack is open, and readies the kernels meanwhile:
 
     1. to the broker, and checks the topics and our permissions
     2. to MongoDB, checks that no other deployment uses our topics or database, and finds the run
@@ -69,7 +69,16 @@ async def connect(
 
     Raises an error of movie_stream/errors.py if the settings, the broker or MongoDB do not allow it.
     """
-    await _ready_kernels()
+    kernels = asyncio.create_task(_ready_kernels())
+    try:
+        return await _connect(settings, stack, group, cadence, subscribers)
+    finally:
+        await kernels
+
+
+async def _connect(
+    settings: Settings, stack: AsyncExitStack, group: Group, cadence: Cadence, subscribers: Sequence[Subscriber]
+) -> Connections:
     names = Topics.of(settings)
     rules = None if settings.alerts_file is None else rule_file.load(settings)
     admin = await stack.enter_async_context(client.admin(settings))  # 1
