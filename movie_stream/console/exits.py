@@ -123,6 +123,8 @@ def _code_of(command: Callable[[], object]) -> int:
     except SystemExit as ended:
         code = ended.code
     except Exception as error:
+        if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+            raise KeyboardInterrupt from error  # Python 3.11 wraps what is raised in a `__set_name__` in a RuntimeError
         code = report(error)
     if (unwritten := output.failure(sys.stdout)) and not code:  # a library has swallowed the error
         code = report(unwritten)

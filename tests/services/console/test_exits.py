@@ -273,6 +273,25 @@ def test_a_task_that_nobody_awaits_ends_the_worker_for_want_of_memory() -> None:
 
 # ---- Ctrl-C --------------------------------------------------------------------------------------------------------
 
+WRAPPED = """
+import signal
+from movie_stream.console import exits
+class Interrupts:
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.SIGINT)
+def command():
+    class Model:
+        field = Interrupts()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # though whoever runs the tests may have it ignored
+exits.run(command)
+"""
+
+
+def test_ctrl_c_while_a_class_is_made_is_quiet() -> None:
+    done = subprocess.run([sys.executable, "-c", WRAPPED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (exits.INTERRUPTED, "", "")
+
+
 TOLD = """
 import os, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # though whoever runs the tests may have it ignored
