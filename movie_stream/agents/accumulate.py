@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from typing import Final
+from typing import ClassVar, Final
 
 from movie_stream.agents.context import Context
 from movie_stream.agents.owner import Owned, Owner
@@ -28,6 +28,8 @@ LETTER_BYTES_AT_MOST: Final = 32 << 20
 
 class Accumulate(Owner[Accumulator]):
     """Owns partitions of `movie-events`."""
+
+    live_within: ClassVar[int] = 10_000  # some hundredths of a second's work
 
     def __init__(self, context: Context, topic: str) -> None:
         super().__init__(context, topic)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class Cadence(NamedTuple):
-    """The intervals between flushes, and between checkpoints, once all available records are counted."""
+    """The intervals between flushes, and between checkpoints, of partitions that are read as records arrive."""
 
     flush_s: float
     """A view waits for it twice, until it is in MongoDB."""
@@ -14,22 +14,25 @@ class Cadence(NamedTuple):
     """The most that is counted again after a crash; more under backlog."""
 
 
-LIVE: Final = Cadence(flush_s=0.15, checkpoint_s=1.0)
+LIVE: Final = Cadence(flush_s=0.05, checkpoint_s=1.0)
 UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
 """For a worker that ends at the end of its topics: its caller waits for it."""
 
 
 class FlushSchedule:
-    """When the next flush is due: `base_s` after the last when caught up; under backlog later, by how long that took.
+    """When the next flush is due: `base_s` after the last, or later, by how long that took.
 
-    >>> schedule = FlushSchedule(base_s=0.25, at_most_s=5.0)
-    >>> schedule.flushed(now_s=10.0, took_s=0.05)
-    >>> schedule.due_s(caught_up=True), schedule.due_s(caught_up=False)
-    (10.25, 11.0)
+    >>> schedule = FlushSchedule(base_s=0.05, at_most_s=5.0)
+    >>> schedule.flushed(now_s=10.0, took_s=0.01)
+    >>> schedule.due_s(live=True), schedule.due_s(live=False)
+    (10.05, 10.2)
+    >>> schedule.flushed(now_s=11.0, took_s=0.125)
+    >>> schedule.due_s(live=True), schedule.due_s(live=False)
+    (11.125, 13.5)
     """
 
     SHARE: Final = 20
-    """Under backlog, flushes may take about 1/SHARE of the time."""
+    """Under backlog, flushes may take about 1/SHARE of the time; of a live partition half of it."""
 
     def __init__(self, base_s: float, at_most_s: float) -> None:
         self._base_s, self._at_most_s = base_s, at_most_s
@@ -39,7 +42,10 @@ class FlushSchedule:
         """Notes a flush that ended at `now_s` and took `took_s` seconds."""
         self._flushed_s, self._took_s = now_s, took_s
 
-    def due_s(self, caught_up: bool) -> float:
+    def due_s(self, live: bool) -> float:
         """When the next flush is due, by the clock of `now_s`."""
-        wait_s = self._base_s if caught_up else max(self._base_s, self.SHARE * self._took_s)
+        if live:
+            wait_s = min(max(self._base_s, self._took_s), self.SHARE * self._base_s)
+        else:
+            wait_s = max(self._base_s, self.SHARE * self._took_s)
         return self._flushed_s + min(wait_s, self._at_most_s)

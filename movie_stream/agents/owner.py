@@ -9,10 +9,10 @@ was not sent yet. A state whose flush was cut off does not, so it is dropped and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -43,6 +43,9 @@ STALLED_AFTER_S: Final = 60.0
 
 UNSAVED_AFTER_S: Final = 60.0
 """A partition that has moved has a checkpoint by then; one that has none is logged."""
+
+QUIET_AFTER_S: Final = 0.15
+"""A partition without new records for this long gets its checkpoint before that is due."""
 
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due goes unnoticed."""
@@ -76,7 +79,11 @@ class Owner(ABC, Generic[S]):
     """The partitions of one topic that this worker owns. `finished` maps each to the offset that may be committed."""
 
     flushes_at_once: ClassVar[int] = 1
-    """Flushes that run side by side: each holds its output in memory."""
+    """Flushes under backlog that run side by side: each holds its output in memory."""
+    live_within: ClassVar[int] = 0
+    """Records that a partition may have to read and is still flushed as a live one: while records arrive all the time,
+    some are always on their way.
+    """
 
     def __init__(self, context: Context, topic: str) -> None:
         self._context, self._broker, self._group = context, context.broker, context.group
@@ -88,6 +95,8 @@ class Owner(ABC, Generic[S]):
         self.paused: set[int] = set()
         self._flushing = asyncio.Semaphore(self.flushes_at_once)
         self._leaving = asyncio.Semaphore(LEFT_AT_ONCE)
+        self._arrived = asyncio.Event()
+        """Set when records are applied."""
         self.applied = 0
         """Records applied since the start of the process."""
         self.flushed_at: datetime | None = None
@@ -177,7 +186,7 @@ class Owner(ABC, Generic[S]):
             await table.restore()
         return table
 
-    @contextmanager
+    @contextlib.contextmanager
     def _explained(self, partition: int) -> Iterator[None]:
         """Turns BrokenChangelog into ChangelogError."""
         try:
@@ -217,17 +226,45 @@ class Owner(ABC, Generic[S]):
             self.receive(owned, chunk)
             owned.moved_at_s = monotonic()
             self.applied += len(chunk)
+            self._arrived.set()
 
     async def run_flushes(self) -> None:
-        """Flushes every partition when it is due, `flushes_at_once` side by side: much of a flush is waiting."""
-        while True:
-            now = monotonic()
-            due = [self._due_s(partition, owned) for partition, owned in self.owned.items()]
-            await asyncio.sleep(min(max(min(due, default=now + LOOK_EVERY_S) - now, 0.01), LOOK_EVERY_S))
-            await asyncio.gather(*(self._flush_if_due(partition, owned) for partition, owned in self.owned.items()))
+        """Flushes each partition when it is due, beside the others: much of a flush is waiting."""
+        running: dict[int, asyncio.Task[None]] = {}
+        arrival = asyncio.create_task(self._arrived.wait())
+        try:
+            while True:
+                if arrival.done():
+                    self._arrived.clear()
+                    arrival = asyncio.create_task(self._arrived.wait())
+                within_s = self._start_flushes(running)
+                waited_for = [*running.values(), arrival]
+                await asyncio.wait(waited_for, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+                for partition, task in [*running.items()]:
+                    if task.done():
+                        del running[partition]
+                        await task  # raises what it raised
+        finally:
+            for each in (*running.values(), arrival):
+                each.cancel()
+            await asyncio.gather(*running.values(), arrival, return_exceptions=True)
+
+    def _start_flushes(self, running: dict[int, asyncio.Task[None]]) -> float:
+        """Starts the flushes that are due; returns in how many seconds the next one is, as far as is known."""
+        now, next_s = monotonic(), LOOK_EVERY_S
+        for partition, owned in self.owned.items():
+            if partition not in running and not self.idle(owned):
+                wait_s = self._due_s(partition, owned) - now
+                if wait_s <= 0:
+                    running[partition] = asyncio.create_task(self._flush_if_due(partition, owned))
+                else:
+                    next_s = min(next_s, wait_s)
+        return next_s
 
     async def _flush_if_due(self, partition: int, owned: Owned[S]) -> None:
-        async with self._flushing:
+        """Flushes it; under backlog, `flushes_at_once` run side by side."""
+        live = self._caught_up(partition, owned, self.live_within)
+        async with contextlib.nullcontext() if live else self._flushing:
             if monotonic() >= self._due_s(partition, owned) and not self.idle(owned):
                 async with owned.lock:
                     if self.holds(partition, owned):
@@ -240,15 +277,20 @@ class Owner(ABC, Generic[S]):
     def _due_s(self, partition: int, owned: Owned[S]) -> float:
         if self.urgent(partition):
             return 0.0
-        return owned.flush.due_s(self._caught_up(partition, owned))
+        live = self._caught_up(partition, owned, self.live_within)
+        due_s = owned.flush.due_s(live)
+        if owned.flushed == owned.table.state.position:  # all is sent, only a checkpoint is left
+            return max(due_s, min(owned.checkpoint.due_s(live), owned.moved_at_s + QUIET_AFTER_S))
+        return due_s
 
-    def _caught_up(self, partition: int, owned: Owned[S]) -> bool:
+    def _caught_up(self, partition: int, owned: Owned[S], within: int = 0) -> bool:
+        """Whether all records are applied, or at most `within` are not."""
         end = self._group.end(self.topic, partition)
-        return end is None or owned.table.state.position >= end
+        return end is None or owned.table.state.position + within >= end
 
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
         began, position = monotonic(), owned.table.state.position
-        due = began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
+        due = began >= owned.checkpoint.due_s(self._caught_up(partition, owned, self.live_within))
         checkpoint = leaving or due or owned.flushed == position  # the last: no records are arriving
         try:
             with self.timings.taking(catalogue.FLUSH):

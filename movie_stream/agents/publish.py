@@ -46,6 +46,7 @@ class Publish(Owner[Merger]):
     """Owns partitions of `movie-partials`."""
 
     flushes_at_once: ClassVar[int] = 2  # nearly all of such a flush is waiting for MongoDB
+    live_within: ClassVar[int] = 30  # what a flush of each source sends
 
     def __init__(self, context: Context, topic: str) -> None:
         super().__init__(context, topic)

@@ -48,7 +48,7 @@ HEARTBEAT_MS = 300
 """How soon a member notices a rebalance: those that noticed before it stand still meanwhile."""
 FETCH_BYTES = 5 << 20
 """The most bytes of a fetch, of one or several partitions: enough for a whole chunk of uncompressed records."""
-FETCH_WAIT_MS = 100
+FETCH_WAIT_MS = 25
 """The longest that a broker waits for records. While it waits for those of an idle partition, aiokafka sends it no
 other fetch.
 """

@@ -15,7 +15,7 @@ from movie_stream.agents import accumulate as module
 from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.context import Context
 from movie_stream.agents.flush_schedule import LIVE, UNTIL_END, Cadence, FlushSchedule
-from movie_stream.agents.owner import Owned
+from movie_stream.agents.owner import QUIET_AFTER_S, Owned
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.groups import BLOCK_BYTES
@@ -78,13 +78,16 @@ class Broker:
 class Group:
     def __init__(self) -> None:
         self.commits = 0
+        self.committed = asyncio.Event()
         self.paused: list[tuple[int, bool]] = []
+        self.ends: dict[tuple[str, int], int] = {}
 
     def commit_soon(self) -> None:
         self.commits += 1
+        self.committed.set()
 
     def end(self, topic: str, partition: int) -> int | None:
-        return None
+        return self.ends.get((topic, partition))
 
     def pause(self, topic: str, partition: int, paused: bool) -> None:
         self.paused.append((partition, paused))
@@ -187,6 +190,36 @@ async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence
     assert agent.finished == {0: checkpoints}
 
 
+async def test_a_live_partition_is_flushed_as_one_while_some_records_are_on_their_way() -> None:
+    group, log = Group(), MemoryLog()
+    agent = accumulate(Broker(), group)
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=1)
+    owned = agent.owned[0]
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    owned.flush.flushed(now_s=100.0, took_s=1.0)
+    due = dict[int, float]()
+    for behind in (0, agent.live_within, agent.live_within + 1):
+        group.ends = {(agent.topic, 0): 1 + behind}
+        due[behind] = agent._due_s(0, owned)
+    assert list(due.values()) == [101.0, 101.0, 105.0]
+
+
+async def test_a_partition_without_new_records_gets_its_checkpoint_soon() -> None:
+    group, log = Group(), MemoryLog()
+    agent = accumulate(Broker(), group)
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=1)
+    owned = agent.owned[0]
+    for offset in (0, 1):
+        agent.apply(chunk_of(0, offset, [json.dumps(VIEW).encode()]))
+        await agent._flush(0, owned)
+    assert agent.finished == {0: 1}, "the second checkpoint is not due"
+    flushed_s = owned.flush.due_s(live=True) - LIVE.flush_s
+    assert agent._due_s(0, owned) == max(owned.flush.due_s(live=True), owned.moved_at_s + QUIET_AFTER_S)
+    assert agent._due_s(0, owned) < flushed_s + LIVE.checkpoint_s
+    await agent._flush(0, owned)
+    assert agent.finished == {0: 2}
+
+
 async def test_leaving_saves_and_sends_the_leave_request() -> None:
     broker, group, log = Broker(), Group(), MemoryLog()
     agent = accumulate(broker, group)
@@ -259,7 +292,7 @@ async def test_what_is_behind_is_flushed_before_it_goes(monkeypatch: pytest.Monk
 
 
 async def test_a_state_whose_last_flush_was_cut_off_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
+    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.25)
     broker, log = Broker(), MemoryLog()
     agent = accumulate(broker, Group())
     broker.open.clear()
@@ -351,6 +384,55 @@ async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pyte
         *("active_users", "hourly_metrics", "daily_stats", "top_users", "data_quality"),
     }
     assert agent.finished == {0: len(messages)}
+
+
+class SlowAtFirst(Away):
+    """A sink whose first write waits until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__(times=0)
+        self.waits, self.released, self.took_another = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def write(self, documents: Sequence[Any]) -> WriteReport:
+        if self.waits.is_set():
+            self.took_another.set()
+        else:
+            self.waits.set()
+            await self.released.wait()
+        return await super().write(documents)
+
+
+async def test_a_flush_that_waits_holds_up_no_other_partition() -> None:
+    sink = SlowAtFirst()
+    group = Group()
+    agent = publish(Broker(), group, sink)
+    for partition in (0, 1):
+        agent.take(partition, Table(agent.new_state(partition), MemoryLog(), "run"), oldest=0, end=100)
+    async with asyncio.timeout(30):
+        flushes = asyncio.create_task(agent.run_flushes())
+        agent.apply(chunk_of(0, 0, partials()))
+        await sink.waits.wait()
+        agent.apply(chunk_of(1, 0, partials()))
+        await sink.took_another.wait()
+        sink.released.set()
+        while not all(map(agent.idle, agent.owned.values())):
+            group.committed.clear()
+            await group.committed.wait()
+        flushes.cancel()
+        await asyncio.wait([flushes])
+    assert agent.finished == {partition: len(partials()) for partition in (0, 1)}
+
+
+async def test_a_flush_that_fails_ends_the_flushes_with_its_error() -> None:
+    agent = accumulate(Broker(), Group())
+    log = MemoryLog()
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=100)
+    other = Table(agent.new_state(0), log, "run")
+    await other.restore()
+    await other.checkpoint(other.freeze())
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    with pytest.raises(WorkerFailed, match="another worker has taken over"):
+        await asyncio.wait_for(agent.run_flushes(), 30)
 
 
 async def test_a_flush_ends_when_its_partition_goes_while_mongodb_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
