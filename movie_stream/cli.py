@@ -6,13 +6,17 @@ Those modules are imported when their command runs, so that `--help` and shell c
 import os
 import shlex
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from movie_stream import __version__, options
 from movie_stream.console import exits
 from movie_stream.console.arguments import CommandLine, parsed
+
+if TYPE_CHECKING:
+    from movie_stream.replay.order.plan import Plan
+    from movie_stream.replay.source import ViewsSource
 
 app = CommandLine(
     name="movie-stream",
@@ -183,7 +187,6 @@ def produce(
     """
     from movie_stream.replay.order.plan import plan_of
     from movie_stream.replay.source import source_of
-    from movie_stream.settings import load_settings
 
     source = source_of(
         *(file, format_name, movies, member),
@@ -209,15 +212,20 @@ def produce(
         loop=loop,
         late_anyway=late_anyway,
     )
+    _end(_replay(source, plan, dry_run=dry_run, resume=resume, restart=restart))
+
+
+def _replay(source: "ViewsSource", plan: "Plan", *, dry_run: bool, resume: bool, restart: bool) -> int:
+    from movie_stream.settings import load_settings
+
     if dry_run:
         from movie_stream.commands.dry_run import dry_run as rehearse
 
-        _end(rehearse(load_settings(), source, plan))
-        return
+        return rehearse(load_settings(), source, plan)
     from movie_stream.commands.produce import produce as run
 
     again = shlex.join(["movie-stream", *(argument for argument in sys.argv[1:] if argument not in _HOW), "--resume"])
-    _end(run(load_settings(), source, plan, resume=resume, restart=restart, again=again))
+    return run(load_settings(), source, plan, resume=resume, restart=restart, again=again)
 
 
 @app.command(

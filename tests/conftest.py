@@ -21,6 +21,7 @@ from movie_stream import masking
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings, variable_of
 from tests.support.examples import examples
+from tests.support.site import DOCS, build
 
 _SETTLE_S = 5.0
 
@@ -178,3 +179,12 @@ def _motors_pool() -> set[threading.Thread]:
 
 def _environment() -> set[tuple[str, str]]:
     return {(name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the built site of docs/."""
+    out = tmp_path_factory.mktemp("site") / "out"
+    made = build(DOCS, out)
+    assert made.returncode == 0, made.stderr
+    return out

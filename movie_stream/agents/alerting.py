@@ -77,7 +77,9 @@ class Alerting:
         require_libraries(rules.receivers)
         if not rules.rules:
             logger.info("ALERTS_FILE has no rules: nothing is evaluated for alerts")
-        self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
+        self._outbox = Outbox(
+            self._db, context.run_number, rules.rules, rules.deliver_within_ms, lambda: self._store.held_until
+        )
         self._fingerprint = rules.fingerprint
         self._failures = 0
         self._others: Mapping[str, str] = {}

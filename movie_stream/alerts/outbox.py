@@ -8,16 +8,17 @@ Errors of the driver are not translated.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from bson.int64 import Int64
-from pymongo import InsertOne, ReturnDocument, UpdateOne, WriteConcern
+from pymongo import ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from movie_stream.alerts.rules import Rule
+from movie_stream.alerts.store import fenced, raise_if_lost
 from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTS, DELIVERIES, FIELDS
 from movie_stream.mongo.client import DUPLICATE_KEY, Database, majority_acknowledged
@@ -60,7 +61,16 @@ class Message:
 class Outbox:
     """The queue of one run."""
 
-    def __init__(self, db: Database, run: int, rules: Sequence[Rule], deliver_within_ms: int) -> None:
+    def __init__(
+        self,
+        db: Database,
+        run: int,
+        rules: Sequence[Rule],
+        deliver_within_ms: int,
+        held_until: Callable[[], datetime] = lambda: NEVER,
+    ) -> None:
+        """`held_until` returns the end of this process's lease."""
+        self._held_until = held_until
         self._run, self._within_ms = Int64(run), deliver_within_ms
         self._rules = {rule.name: rule for rule in rules}
         self._alerts = majority_acknowledged(db, ALERTS)
@@ -70,7 +80,7 @@ class Outbox:
 
     async def fill(self, until_ms: int, now: datetime) -> int:
         """Enqueues the messages about changed alerts; returns their number. Results are complete up to `until_ms`. Only
-        for the holder of the lease.
+        for the holder of the lease: after its end none is enqueued, and LeaseLost raised.
         """
         messages = 0
         while True:
@@ -154,19 +164,24 @@ class Outbox:
     async def _insert(self, messages: Sequence[dict[str, Any]]) -> set[str]:
         """Inserts messages; returns the `_id`s of those that existed already, which are left unchanged.
 
-        They exist if another process, whose lease may have ended, has enqueued a message of this number meanwhile. The
-        messages after it are determined in another round.
+        They exist if a process, whose lease has ended since, has enqueued a message of this number. The messages after
+        it are determined in another round.
         """
         if not messages:
             return set()
+        until = self._held_until()
+        inserts = [
+            UpdateOne({"_id": message["_id"]}, [_insertion(message, until)], upsert=True) for message in messages
+        ]
         try:
-            await self._deliveries.bulk_write([InsertOne(message) for message in messages], ordered=False)
+            done = (await self._deliveries.bulk_write(inserts, ordered=False)).upserted_ids or {}
         except BulkWriteError as error:
+            raise_if_lost(error)
             faults = error.details["writeErrors"]
             if error.details["writeConcernErrors"] or any(fault["code"] != DUPLICATE_KEY for fault in faults):
                 raise
-            return {messages[fault["index"]]["_id"] for fault in faults}
-        return set()
+            done = {upserted["index"]: upserted["_id"] for upserted in error.details["upserted"]}
+        return {message["_id"] for index, message in enumerate(messages) if index not in done}
 
     async def take(self, receiver: str, for_s: float) -> Message | None:
         """Leases the next due message of a receiver for `for_s` seconds; None if there is none.
@@ -273,6 +288,15 @@ def _pending(
         "known": known,
         "order": (known, alert["start"], alert["_id"], number, receiver),
     }
+
+
+def _insertion(message: Mapping[str, Any], held_until: datetime) -> dict[str, Any]:
+    """Inserts a message, unless there is one already, or the lease has ended.
+
+    A late message, such as "ended" of an alert that lasts again, would contradict what its successor has recorded.
+    """
+    is_there = {"$ne": [{"$type": "$alert"}, "missing"]}
+    return {"$replaceWith": {"$cond": [is_there, "$$ROOT", fenced({"$literal": message}, held_until)]}}
 
 
 def _mark_dirty(alert: Mapping[str, Any]) -> UpdateOne:

@@ -245,9 +245,9 @@ class Store:
             "until": datetime_of(state.until_ms),
             "firsts": [{"subject": subject, "at": datetime_of(at)} for subject, at in sorted(state.firsts.items())],
         }
-        fenced = self._fenced({"$literal": document})
+        replaced = fenced({"$literal": document}, self.held_until)
         await self._write(
-            self._alerting, [UpdateOne({"_id": document["_id"]}, [{"$replaceWith": fenced}], upsert=True)]
+            self._alerting, [UpdateOne({"_id": document["_id"]}, [{"$replaceWith": replaced}], upsert=True)]
         )
 
     async def delete_progress(self, name: str) -> None:
@@ -280,28 +280,37 @@ class Store:
         run, number = self._run, Int64(self.lease.number)
         same = {"$and": [{"$eq": [run, "$_run"]}, {"$gte": [number, "$_pass"]}]}
         document = {"$literal": {**body, "_run": run, "_pass": number}}
-        reported = {"_told": {"$ifNull": ["$_told", None]}, "_untold": {"$ne": ["$_told.state", body["state"]]}}
+        # What is dirty stays so until it is recorded: a message may be enqueued already, by a process that has ended.
+        untold = {"$ne": ["$_told.state", body["state"]]}
+        reported = {"_told": {"$ifNull": ["$_told", None]}, "_untold": {"$or": ["$_untold", untold]}}
         replaced = {"$mergeObjects": [document, reported]}
         newer = {"$cond": [{"$or": [{"$gt": [run, "$_run"]}, same]}, replaced, "$$ROOT"]}
-        return {"$replaceWith": self._fenced(newer)}
-
-    def _fenced(self, value: Any) -> dict[str, Any]:
-        """The value while the lease lasts; after its end the expression fails in MongoDB."""
-        refused = {"$toInt": {"$concat": ["the lease has ended: ", {"$ifNull": ["$_id", "new"]}]}}
-        return {"$cond": [{"$lt": ["$$NOW", self._held_until]}, value, refused]}
+        return {"$replaceWith": fenced(newer, self.held_until)}
 
     @property
-    def _held_until(self) -> datetime:
+    def held_until(self) -> datetime:
+        """The end of the lease, by MongoDB's clock: what is `fenced` by it is refused from then on."""
         return self.lease.until if self.lease.held else _LONG_AGO
 
     async def _delete(self, collection: Any, wanted: Mapping[str, Any]) -> None:
         """Deletes documents while the lease lasts; after its end none, which `keep` then detects."""
-        await collection.delete_many({**wanted, "$expr": {"$lt": ["$$NOW", self._held_until]}})
+        await collection.delete_many({**wanted, "$expr": {"$lt": ["$$NOW", self.held_until]}})
 
     async def _write(self, collection: Any, updates: Sequence[UpdateOne]) -> None:
         try:
             await collection.bulk_write(list(updates), ordered=False)
         except BulkWriteError as error:
-            if any(fault["code"] == _CONVERSION_FAILURE for fault in error.details["writeErrors"]):
-                raise LeaseLost("its lease ended before it could write what it had found") from error
+            raise_if_lost(error)
             raise
+
+
+def fenced(value: Any, held_until: datetime) -> dict[str, Any]:
+    """The value while a lease lasts; after its end the expression fails in MongoDB."""
+    refused = {"$toInt": {"$concat": ["the lease has ended: ", {"$ifNull": ["$_id", "new"]}]}}
+    return {"$cond": [{"$lt": ["$$NOW", held_until]}, value, refused]}
+
+
+def raise_if_lost(error: BulkWriteError) -> None:
+    """Raises LeaseLost if something `fenced` was refused."""
+    if any(fault["code"] == _CONVERSION_FAILURE for fault in error.details["writeErrors"]):
+        raise LeaseLost("its lease ended before it could write what it had found") from error

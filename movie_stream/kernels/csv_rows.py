@@ -1,4 +1,4 @@
-"""Lines of a CSV as cells, where a row is a line and no quote is within a cell: as nearly all are."""
+"""Lines of a CSV as cells, where each line is a row: as in nearly all files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.kernels.compiled import Bools, BoolsOut, Bytes, IntColumnsOut, Ints, IntsOut, kernel, part
+from movie_stream.kernels.compiled import (
+    Bools,
+    BoolsOut,
+    Bytes,
+    BytesOut,
+    IntColumns,
+    IntColumnsOut,
+    Ints,
+    IntsOut,
+    kernel,
+    part,
+)
 
 NO_ROWS: Final = -1
 """Instead of the number of rows: some line is not one row."""
-ODD: Final = -2
-"""Instead of a position: the line may be a row, for a CSV reader to judge."""
 _QUOTE, _LINE_FEED, _RETURN = ord('"'), ord("\n"), ord("\r")
 _ZERO, _NINE = ord("0"), ord("9")
 
@@ -25,26 +34,18 @@ def split_rows(
     longest_line: int,
     begins: IntColumnsOut,
     lengths: IntColumnsOut,
-    odd: BoolsOut,
+    doubled: BoolsOut,
 ) -> int:
     """Splits the lines from `begin` to `end` into cells, a column each; returns the number of rows, or NO_ROWS.
 
-    `ends_cell` is true for the delimiter, a quote, a line feed, and a carriage return. The text is followed by a line
-    feed. A cell may be quoted. A line with quotes elsewhere is odd: it may be a row, for a CSV reader to judge; the
-    first column has the whole line then.
+    `ends_cell` is true for the delimiter, a line feed, and a carriage return. The text is followed by a line feed. A
+    cell may be quoted; a row with a quoted cell in which quotes are doubled is marked, and they are left as they are.
     """
     line, row = begin, 0
     while line < end:
-        at = split_row(text, line, ends_cell, row, begins, lengths)
-        odd[row] = at == ODD
-        if at == NO_ROWS:
-            return NO_ROWS
-        if at == ODD:
-            at = line
-            while text[np.uint64(at)] != _LINE_FEED:
-                at += 1
-            begins[0, row], lengths[0, row] = line, at - line
-        if at - line > longest_line:
+        doubled[row] = False
+        at = split_row(text, line, ends_cell, row, begins, lengths, doubled)
+        if at == NO_ROWS or at - line > longest_line:
             return NO_ROWS
         line = at + 1
         row += 1
@@ -52,22 +53,36 @@ def split_rows(
 
 
 @part
-def split_row(text: Bytes, at: int, ends_cell: Bools, row: int, begins: IntColumnsOut, lengths: IntColumnsOut) -> int:
-    """Splits one line; returns the position of its line feed, ODD or NO_ROWS."""
+def split_row(
+    text: Bytes,
+    at: int,
+    ends_cell: Bools,
+    row: int,
+    begins: IntColumnsOut,
+    lengths: IntColumnsOut,
+    doubled: BoolsOut,
+) -> int:
+    """Splits one line; returns the position of its line feed, or NO_ROWS."""
     for column in range(len(begins)):
+        first = last = at
         if text[np.uint64(at)] == _QUOTE:
-            first, last = at + 1, end_of_quoted(text, at + 1)
+            first = last = at + 1
+            while text[np.uint64(last)] != _QUOTE or text[np.uint64(last + 1)] == _QUOTE:
+                if text[np.uint64(last)] == _LINE_FEED:
+                    return NO_ROWS
+                if text[np.uint64(last)] == _QUOTE:
+                    doubled[row] = True
+                    last += 1
+                last += 1
             at = last + 1
+            if not ends_cell[np.uint64(text[np.uint64(at)])]:
+                return NO_ROWS
         else:
-            first, last = at, at
             while not ends_cell[np.uint64(text[np.uint64(last)])]:
                 last += 1
             at = last
-        byte = text[np.uint64(at)]
-        if last < 0 or byte == _QUOTE or not ends_cell[np.uint64(byte)]:
-            return ODD
         begins[column, row], lengths[column, row] = first, last - first
-        is_return = byte == _RETURN
+        is_return = text[np.uint64(at)] == _RETURN
         at += is_return
         is_end = text[np.uint64(at)] == _LINE_FEED
         if is_end != (column == len(begins) - 1) or (is_return and not is_end):
@@ -76,14 +91,20 @@ def split_row(text: Bytes, at: int, ends_cell: Bools, row: int, begins: IntColum
     return at - 1
 
 
-@part
-def end_of_quoted(text: Bytes, at: int) -> int:
-    """The position of the next quote, or -1 if there is none in this line."""
-    while text[np.uint64(at)] != _QUOTE:
-        if text[np.uint64(at)] == _LINE_FEED:
-            return -1
-        at += 1
-    return at
+@kernel
+def undouble_quotes(text: BytesOut, rows: Ints, begins: IntColumns, lengths: IntColumnsOut) -> None:
+    """Leaves one of two quotes in the quoted cells of these rows, which become shorter."""
+    for row in rows:
+        for column in range(len(begins)):
+            begin, end = begins[column, row], begins[column, row] + lengths[column, row]
+            if text[begin - 1] != _QUOTE:
+                continue
+            at = to = begin
+            while at < end:
+                text[np.uint64(to)] = text[np.uint64(at)]
+                at += 1 + (text[np.uint64(at)] == _QUOTE)
+                to += 1
+            lengths[column, row] = to - begin
 
 
 @kernel

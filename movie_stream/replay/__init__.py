@@ -10,6 +10,7 @@ source.py   detects which of these a file is
 order/      which views are sent, in which order, shifted to which time
 resume/     resuming a replay that was interrupted
 newest_views.py, lateness.py  find the views that workers would refuse as late, before any is sent
+read_ahead.py  makes the next chunk of views while the last one is sent
 send.py     puts it all together; send_synthetic.py does so without a file, rehearse.py without a broker
 sample.py   the views of `data/movies.csv`
 """

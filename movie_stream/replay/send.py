@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from movie_stream.replay.order.plan import AS_IT_IS, Plan
 from movie_stream.replay.order.sorted_runs import SortedRuns
 from movie_stream.replay.order.survey import Survey, nothing_usable
 from movie_stream.replay.order.time_order import FarOff
+from movie_stream.replay.read_ahead import read_ahead
 from movie_stream.replay.records.csv_records import ViewChunk
 from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.resume.bookmark import BookmarkFile
@@ -33,7 +34,6 @@ from movie_stream.replay.source import ViewsSource
 from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
-Item = TypeVar("Item")
 Step = Literal["unpacking", "checking", "sorting", "resuming", "sending"]
 
 LONG_WAIT_S: Final = 2.0
@@ -186,7 +186,7 @@ class _Replay:
     async def hash(self) -> str:
         """The hash of the whole file."""
         made = ""
-        async with aclosing(yielding(self._views.hashes())) as hashes:
+        async with aclosing(read_ahead(self._views.hashes())) as hashes:
             async for so_far in hashes:
                 made = so_far
                 self._progress("checking")
@@ -201,7 +201,7 @@ class _Replay:
     async def look(self) -> None:
         """Surveys the file; reports rows that lie far off the rest."""
         survey = self._survey = Survey(self._views, self._plan, self._tolerance_ms)
-        async with aclosing(yielding(survey.look())) as looks:
+        async with aclosing(read_ahead(survey.look())) as looks:
             async for _ in looks:
                 self._progress("checking")
         far_off = survey.far_off()
@@ -224,7 +224,9 @@ class _Replay:
         lateness = Lateness(settings.kafka_topic, rules, partitions, newest_ms, sent=sent, own_newest_ms=own_newest_ms)
         if not lateness.possible(self._survey.oldest_ms):
             return
-        async with aclosing(yielding(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))) as looks:
+        async with aclosing(
+            read_ahead(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))
+        ) as looks:
             async for _ in looks:
                 self._progress("checking")
         late = lateness.found
@@ -245,7 +247,7 @@ class _Replay:
 
     async def require_valid_rows(self) -> None:
         """Raises FileRefused at the first row that is refused."""
-        async with aclosing(yielding(self._views_to_send())) as chunks:
+        async with aclosing(read_ahead(self._views_to_send())) as chunks:
             async for chunk in chunks:
                 for row in chunk.refused:
                     raise FileRefused(path=self._views.path, line=row.line, why=row.reason, remedy=CORRECT)
@@ -289,7 +291,7 @@ class _Replay:
                 yield chunk
 
         self._to_sort = 0
-        async with aclosing(yielding(add())) as chunks:
+        async with aclosing(read_ahead(add())) as chunks:
             async for chunk in chunks:
                 self._to_sort += len(chunk)
                 self._refuse("sorting", chunk.refused)
@@ -297,7 +299,7 @@ class _Replay:
 
     async def _send(self, chunks: Iterator[ViewChunk]) -> None:
         """Sends the views of one round."""
-        async with aclosing(yielding(chunks)) as coming:
+        async with aclosing(read_ahead(chunks)) as coming:
             async for chunk in coming:
                 self._refuse("sending" if self._started_s or not self._resumption else "resuming", chunk.refused)
                 wanted = self._limited(chunk)
@@ -413,20 +415,6 @@ async def write_paced(
         await writer.write(keys[start:end], values[start:end])
         await wrote(end - start)
         start = end
-
-
-async def yielding(items: Iterator[Item]) -> AsyncGenerator[Item]:
-    """Yields the items, and lets other tasks run after each.
-
-    The items are produced here and not in a thread, which would go on when its consumer is cancelled.
-    """
-    try:
-        for item in items:
-            yield item
-            await asyncio.sleep(0)
-    finally:
-        if isinstance(items, Generator):
-            items.close()
 
 
 def _no_progress(_: ReplayProgress) -> None:

@@ -15,7 +15,8 @@ from movie_stream.kafka.produce.pace import ConstantRate, check_rate
 from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.replay.lateness import Late, Lateness
 from movie_stream.replay.newest_views import newest_views
-from movie_stream.replay.send import write_paced, yielding
+from movie_stream.replay.read_ahead import read_ahead
+from movie_stream.replay.send import write_paced
 from movie_stream.replay.synthetic.faults import Tally
 from movie_stream.replay.synthetic.synthetic_views import SyntheticViews, records
 from movie_stream.runs.fingerprint import rules_of
@@ -38,7 +39,7 @@ async def late_of_synthetic(settings: Settings, views: SyntheticViews) -> Late |
     lateness = Lateness(topic, rules_of(settings), partitions, await newest_views(settings, partitions))
     if not lateness.possible(views.begins_ms):
         return None
-    async with aclosing(yielding(views.chunks())) as coming:
+    async with aclosing(read_ahead(views.chunks())) as coming:
         async for faulty in coming:
             kept = np.setdiff1d(np.arange(len(faulty)), faulty.late)
             times_ms = np.array(faulty.rows.timestamp, np.int64)[kept]
@@ -70,7 +71,7 @@ async def send_synthetic(
     async with open_topic(settings, settings.kafka_topic) as writer:
         try:
             pace = ConstantRate(rate, time.monotonic())
-            async with aclosing(yielding(views.chunks(ROWS_AT_ONCE))) as coming:
+            async with aclosing(read_ahead(views.chunks(ROWS_AT_ONCE))) as coming:
                 async for faulty in coming:
                     keys = [user.encode() for user in faulty.rows.user_id]
                     await write_paced(writer, pace, keys, faulty.lines(records), wrote)

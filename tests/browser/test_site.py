@@ -8,17 +8,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.conftest import PATIENCE_MS
-from tests.services.test_site import DOCS, build
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("site") / "out"
-    made = build(DOCS, out)
-    assert made.returncode == 0, made.stderr
-    return out
 
 
 @pytest.mark.parametrize(("words", "is_a_name"), [("watermark", False), ("lateness", False), ("Result", True)])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,29 +12,10 @@ import pytest
 
 import movie_stream
 from docs.links import anchors
+from tests.support.site import DOCS, ROOT, build
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "srcset", "link": "href"}
 """What a browser fetches by itself, by tag."""
-
-
-def build(source: Path, out: Path, root: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Builds a site as `make site` does, in the checkout `root`."""
-    [options] = re.findall(r"^SPHINX := \$\(BIN\)/python -m sphinx (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.M)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-    return subprocess.run(
-        [sys.executable, "-m", "sphinx", *options.split(), "-b", "html", "-d", out.with_name("read"), source, out],
-        cwd=root, env={**environment, **variables}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("site") / "out"
-    made = build(DOCS, out)
-    assert made.returncode == 0, made.stderr
-    return out
 
 
 class Loads(HTMLParser):

@@ -20,6 +20,7 @@ Real programs:
 - kafka_server.py: an Apache Kafka of a test's own
 - server_process.py: how such a server is killed, paused and waited for
 - stored.py: puts documents into MongoDB, as a finished stream would have
+- site.py: the site of docs/, as `make site` builds it
 - manifests.py: the Helm chart as helm renders it
 - monitoring.py: the rules and the dashboard of monitoring/
 

@@ -1,7 +1,7 @@
 """Parses the rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
 
-Most chunks have one row per line and are split at the delimiters by a kernel; Python's CSV reader parses those lines
-that have quotes within cells. A chunk in which a line is not a row is parsed row by row, with the same result.
+Most chunks have one row per line and are split by a kernel. A chunk in which a line is not a row is parsed row by row
+by Python's CSV reader, with the same result.
 
 A row that cannot be parsed costs exactly the physical line it begins on: parsing resumes at the next line, so a quote
 that is never closed does not swallow the rest of the file.
@@ -17,8 +17,8 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO, TextIOWrapper
-from itertools import chain, compress
+from io import BytesIO, TextIOWrapper
+from itertools import compress
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -26,17 +26,20 @@ from numpy.typing import NDArray
 
 from movie_stream.columnar.spans import PAD, Spans, joined
 from movie_stream.kernels.compiled import COMPILED
-from movie_stream.kernels.csv_rows import NO_ROWS, split_rows
-from movie_stream.replay.files.cells import HALVES, Cells, spans_of
+from movie_stream.kernels.csv_rows import NO_ROWS, split_rows, undouble_quotes
+from movie_stream.replay.files.cells import HALVES, Cells
 from movie_stream.replay.files.encodings import ODD, UTF8
 
-CHUNK: Final = 1 << 18
-"""Characters, rounded up to whole lines: about as much as the processor's cache holds."""
+CHUNK: Final = 1 << 19
+"""Bytes (characters, of another encoding than UTF-8), rounded up to whole lines: batches of some size, and about as
+much as the processor's cache holds."""
 EXAMPLE_CHARACTERS: Final = 1 << 15
 """Characters of lines with undecodable bytes that are kept as a sample for detecting the encoding."""
 MAX_LINE_SHOWN: Final = 1 << 10
 MAX_ROW: Final = 1 << 20
 """Characters; a longer row is refused and not kept in memory."""
+MOST_BYTES: Final = 4
+"""Of a character in UTF-8."""
 
 ODD_BYTE: Final = re.compile("[\udc00\udc80-\udcff]")
 """The placeholder for a byte that is invalid in the encoding."""
@@ -119,12 +122,12 @@ class CsvRows:
         """The first lines with such bytes, as a sample."""
         self._delimiter = delimiter
         self._declared = declared
-        errors = "surrogateescape" if encoding == UTF8 else ODD
-        self._text = TextIOWrapper(file, encoding=encoding, errors=errors, newline="\n")
+        self._file = file if encoding == UTF8 else _InUtf8(file, encoding)
+        self._errors = "surrogateescape" if encoding == UTF8 else HALVES
         self._last_line = last_line
         self._read_lines = 0
-        self._waiting: deque[str] = deque()
-        self._taken: list[str] = []
+        self._waiting: deque[bytes] = deque()
+        self._taken: list[bytes] = []
         self._taken_size = 0
 
     @property
@@ -135,11 +138,11 @@ class CsvRows:
     @property
     def position_bytes(self) -> int:
         """The number of bytes read."""
-        return self._text.buffer.tell()
+        return self._file.tell()
 
     def close(self) -> None:
         """Closes the file."""
-        self._text.close()
+        self._file.close()
 
     def first(self) -> tuple[int, list[str]]:
         """The first row that is not blank, unchanged, and its line; (0, []) if there is none.
@@ -162,20 +165,20 @@ class CsvRows:
         """
         while True:
             first_line = self.line + 1
-            text = self._next_lines()
-            if not text:
+            data = self._next_lines()
+            if not data:
                 return
-            columns = _split(self._delimiter, text.encode(UTF8, HALVES), width)
+            columns = _split(self._delimiter, data, width)
             if columns:
                 lines = np.arange(first_line, first_line + len(columns[0]), dtype=np.int64)
                 yield Rows(columns, lines, [])
             else:
-                yield self._parse_row_by_row(text, width, width if least is None else least)
+                yield self._parse_row_by_row(data, width, width if least is None else least)
 
-    def _parse_row_by_row(self, text: str, width: int, least: int) -> Rows:
+    def _parse_row_by_row(self, data: bytes, width: int, least: int) -> Rows:
         """Parses the rows that begin in these lines, one at a time; they may end in later lines."""
         last = self.line
-        self._waiting.extend(_lines(text))
+        self._waiting.extend(_lines(data))
         cells: list[list[str]] = []
         numbers: list[int] = []
         refused: list[RefusedRow] = []
@@ -219,89 +222,112 @@ class CsvRows:
     def _take_lines(self) -> Iterator[str]:
         """Yields the next lines, and keeps them until the next row begins."""
         while line := self._next_line():
+            text = line.decode(UTF8, HALVES)
             self._taken.append(line)
-            self._taken_size += len(line)
+            self._taken_size += len(text)
             if self._taken_size > MAX_ROW:
                 raise csv.Error(f"a row is longer than {MAX_ROW} characters; is a quote not closed?")
-            yield line
+            yield text
 
     def _forget_taken(self) -> None:
         self._taken.clear()
         self._taken_size = 0
 
-    def _next_lines(self) -> str:
-        """The next whole lines: all waiting ones, else about CHUNK characters; "" at the end."""
+    def _next_lines(self) -> bytes:
+        """The next whole lines: all waiting ones, else about CHUNK bytes; none at the end."""
         if self._waiting:
-            text = "".join(self._waiting)
+            data = b"".join(self._waiting)
             self._waiting.clear()
-            return text
+            return data
         if self._read_lines == self._last_line:
-            return ""
-        text = self._text.read(CHUNK)
-        if text and text[-1] != "\n":
-            begun = text.rfind("\n") + 1
-            text = text[:begun] + self._whole_line(text[begun:])
-        read = text.count("\n") + (text[-1:] not in ("", "\n"))
+            return b""
+        data = self._file.read(CHUNK)
+        if data and not data.endswith(b"\n"):
+            begun = data.rfind(b"\n") + 1
+            data = data[:begun] + self._whole_line(data[begun:])
+        read = data.count(b"\n") + (data[-1:] not in (b"", b"\n"))
         if self._last_line is not None and self._read_lines + read > self._last_line:
             read = self._last_line - self._read_lines
-            text = "".join(_lines(text)[:read])
+            data = b"".join(_lines(data)[:read])
         self._read_lines += read
-        return self._cleaned(text)
+        return self._cleaned(data)
 
-    def _next_line(self) -> str:
-        """The next line, waiting ones first; "" at the end."""
+    def _next_line(self) -> bytes:
+        """The next line, waiting ones first; none at the end."""
         if self._waiting:
             return self._waiting.popleft()
         if self._read_lines == self._last_line:
-            return ""
-        line = self._whole_line("")
+            return b""
+        line = self._whole_line(b"")
         self._read_lines += bool(line)
         return self._cleaned(line)
 
-    def _cleaned(self, text: str) -> str:
-        """The text without zero bytes in its rows; counts its characters by kind."""
-        if not text.isascii():
-            self._note_characters(text)
-        return "".join(map(self._without_zeros, _lines(text))) if "\0" in text else text
+    def _cleaned(self, data: bytes) -> bytes:
+        """The lines without zero bytes in rows, and with halves for invalid bytes; counts characters by kind."""
+        if not data.isascii():
+            try:
+                data.decode()  # many times as fast as a search
+            except UnicodeDecodeError:
+                data = self._with_halves(data)
+            else:
+                self.wide_characters += 1  # few or many: the text is UTF-8
+        return b"".join(map(self._without_zeros, _lines(data))) if b"\0" in data else data
 
-    def _note_characters(self, text: str) -> None:
-        """Counts invalid bytes; counts other characters exactly only if there are any, since else the text is UTF-8."""
-        try:
-            text.encode()  # twenty times as fast as a search
-        except UnicodeEncodeError:
-            pass
-        else:
-            self.wide_characters += 1
-            return
+    def _with_halves(self, data: bytes) -> bytes:
+        """The lines with halves for invalid bytes; counts these, and the other characters exactly."""
+        text = data.decode(UTF8, self._errors)
         self.odd_bytes += len(ODD_BYTE.findall(text))
         self.wide_characters += len(WIDE_CHARACTER.findall(text))
         if len(self.odd_lines) < EXAMPLE_CHARACTERS:
-            odd = "".join(line[:MAX_LINE_SHOWN] for line in _lines(text) if ODD_BYTE.search(line))
+            lines = (line + "\n" for line in text.removesuffix("\n").split("\n"))
+            odd = "".join(line[:MAX_LINE_SHOWN] for line in lines if ODD_BYTE.search(line))
             self.odd_lines += odd[:EXAMPLE_CHARACTERS]
+        return text.encode(UTF8, HALVES)
 
-    def _without_zeros(self, line: str) -> str:
+    def _without_zeros(self, line: bytes) -> bytes:
         """The line without zero bytes, unless it has nothing else or is too long to be a row."""
-        if "\0" not in line or len(line) > MAX_ROW or not line.strip("\0\r\n"):
+        if b"\0" not in line or len(line) > MAX_ROW or not line.strip(b"\0\r\n"):
             return line
         self.mended[ZEROS] += 1
-        return line.replace("\0", "")
+        return line.replace(b"\0", b"")
 
-    def _whole_line(self, begun: str) -> str:
+    def _whole_line(self, begun: bytes) -> bytes:
         """The whole line that begins with `begun`, which was read already; truncated somewhere beyond MAX_ROW."""
-        line = begun + self._text.readline(MAX_ROW + 1)
-        if len(line) > MAX_ROW and line[-1] != "\n":
+        most = MOST_BYTES * MAX_ROW
+        line = begun + self._file.readline(most + 1)
+        if len(line) > most and not line.endswith(b"\n"):
             self._skip_line()
-            return line + "\n"
+            return line + b"\n"
         return line
 
     def _skip_line(self) -> None:
-        while (rest := self._text.readline(MAX_ROW)) and rest[-1] != "\n":
+        while (rest := self._file.readline(MAX_ROW)) and not rest.endswith(b"\n"):
             pass
 
 
-def _lines(text: str) -> list[str]:
+class _InUtf8:
+    """A file in another encoding, read as UTF-8, with half a surrogate pair for what is invalid in its encoding."""
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._text = TextIOWrapper(file, encoding=encoding, errors=ODD, newline="\n")
+
+    def read(self, characters: int) -> bytes:
+        return self._text.read(characters).encode(UTF8, HALVES)
+
+    def readline(self, most_characters: int) -> bytes:
+        return self._text.readline(most_characters).encode(UTF8, HALVES)
+
+    def tell(self) -> int:
+        """How many bytes of the file were read."""
+        return self._text.buffer.tell()
+
+    def close(self) -> None:
+        self._text.close()
+
+
+def _lines(data: bytes) -> list[bytes]:
     """The physical lines, each with its line feed; nothing else ends a line."""
-    return list(StringIO(text, newline="\n"))
+    return list(BytesIO(data))
 
 
 def _split(delimiter: str, data: bytes, width: int) -> list[Cells] | None:
@@ -312,31 +338,15 @@ def _split(delimiter: str, data: bytes, width: int) -> list[Cells] | None:
     end = len(text) - len(PAD)
     most = np.count_nonzero(text == ord("\n"))
     begins, lengths = np.empty((2, width, most), np.int64)
-    odd, ends_cell = np.empty(most, np.bool_), np.zeros(256, np.bool_)
-    ends_cell[[ord(char) for char in f'{delimiter}"\r\n']] = True
-    rows = split_rows(text, len(PAD), end, ends_cell, LONGEST_CELL, begins, lengths, odd)
+    doubled, ends_cell = np.empty(most, np.bool_), np.zeros(256, np.bool_)
+    ends_cell[[ord(char) for char in f"{delimiter}\r\n"]] = True
+    rows = split_rows(text, len(PAD), end, ends_cell, LONGEST_CELL, begins, lengths, doubled)
     if rows == NO_ROWS:
         return None
-    if odd.any():
-        lines = Spans(text, begins[0], lengths[0]).take(odd)
-        parsed = _parse(delimiter, [str(line or b"", UTF8, HALVES) for line in lines], width)
-        if parsed is None:
-            return None
-        text = np.concatenate([text, parsed.text])
-        begins[:, odd] = parsed.begins.reshape(-1, width).T + len(text) - len(parsed.text)
-        lengths[:, odd] = parsed.lengths.reshape(-1, width).T
+    if doubled.any():
+        text = text.copy()
+        undouble_quotes(text, np.flatnonzero(doubled), begins, lengths)
     return [Cells(Spans(text, begins[column], lengths[column])) for column in range(width)]
-
-
-def _parse(delimiter: str, lines: Sequence[str], width: int) -> Spans | None:
-    """The cells, row after row, if each line is a good row to Python's CSV reader, else None."""
-    try:
-        cells = list(csv.reader(lines, strict=True, delimiter=delimiter))
-    except csv.Error:
-        return None
-    if len(cells) != len(lines) or set(map(len, cells)) != {width}:
-        return None
-    return spans_of(list(chain.from_iterable(cells)))
 
 
 def _is_blank(cells: list[str]) -> bool:

@@ -12,7 +12,7 @@ from movie_stream.alerts.evaluator import Evaluator
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rules import ALL, HOUR_MS, Beyond, Rule
-from movie_stream.alerts.store import Store
+from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.client import Database
 from tests.services.alerts import test_delivery as delivery
@@ -171,3 +171,49 @@ async def test_a_late_writer_of_a_taken_number_leaves_no_second_message(db: Data
     slow._insert = stalls  # type: ignore[method-assign]
     await slow.fill(NOW_MS, NOW)
     assert await delivery.messages(db) == [(1, "started"), (2, "withdrawn")]
+
+
+async def test_a_writer_whose_lease_has_ended_enqueues_nothing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has read the alert as ended, and stops for a while; meanwhile the alert lasts again, as its receiver knows."""
+    of = rule("log")
+    await stored(db, alert(of))
+    await fill(db, of)
+    await stored(db, alert(of, ended=True))
+    with monkeypatch.context() as patch:
+        patch.setattr("movie_stream.alerts.store.LEASE", timedelta(milliseconds=1))
+        store = Store(db, delivery.RUN, "slow")
+        assert (await store.claim()).held
+    slow = Outbox(db, delivery.RUN, [of], 24 * HOUR_MS, lambda: store.held_until)
+    put_away = slow._insert
+
+    async def stalls(messages: Sequence[dict[str, Any]]) -> set[str]:
+        monkeypatch.setattr("movie_stream.alerts.store.MARGIN", timedelta())
+        await stored(db, alert(of))
+        await fill(db, of)
+        return await put_away(messages)
+
+    slow._insert = stalls  # type: ignore[method-assign]
+    with pytest.raises(LeaseLost):
+        await slow.fill(NOW_MS, NOW)
+    await fill(db, of)
+    assert await delivery.messages(db) == [(1, "started")]
+
+
+async def test_a_message_whose_writer_died_is_corrected_once_the_alert_lasts_again(db: Database) -> None:
+    of = rule("log")
+    await stored(db, alert(of))
+    await fill(db, of)
+    await stored(db, alert(of, ended=True))
+    killed = outbox(db, of)
+    put_away = killed._insert
+
+    async def dies(messages: Sequence[dict[str, Any]]) -> set[str]:
+        await put_away(messages)
+        raise delivery.Killed
+
+    killed._insert = dies  # type: ignore[method-assign]
+    with pytest.raises(delivery.Killed):
+        await killed.fill(NOW_MS, NOW)
+    await stored(db, alert(of))
+    await fill(db, of)
+    assert await delivery.messages(db) == [(1, "started"), (2, "ended"), (3, "started")]

@@ -66,6 +66,16 @@ def test_any_mess_ends_and_every_refusal_names_a_line_that_exists(pieces: list[b
     assert all(len(row) == WIDTH for row in cells)
 
 
+@given(st.lists(st.text(st.sampled_from('a",;é\r'), max_size=8), max_size=6))
+def test_lines_split_by_the_kernel_equal_those_of_the_csv_reader(lines: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    for data in (text.encode(), text.replace("a", ",").encode(), text.replace(";", '","').encode()):
+        quick = read(data)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(csv_rows, "_split", lambda *_: None)
+            assert quick == read(data)
+
+
 def test_a_quote_never_closed_costs_its_line_only() -> None:
     cells, lines, refused = read(b'1,2,3\n4,"5,6\n7,8,9\n' * 2 + b"x,y,z")
     assert lines == [2, 4, 5, 7, 8]
@@ -114,6 +124,28 @@ def test_a_bad_row_is_refused_and_the_rest_is_read(row: bytes, reason: str) -> N
     assert refused == [(3, reason)]
     assert cells == [["1", "2", "3"], ["4", "5", "6"]]
     assert lines == [2, 4]
+
+
+def test_characters_cut_by_the_border_of_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "CHUNK", 100)
+    rows = CsvRows(io.BytesIO(HEADER + "é,ü,千\n".encode() * 100 + b"1,2,caf\xe9\n"))
+    rows.first()
+    read_back = [cells for chunk in rows.chunks(WIDTH) for cells in zip(*chunk.columns, strict=True)]
+    assert read_back == [("é", "ü", "千")] * 100 + [("1", "2", "caf\udce9")]
+    assert (rows.odd_bytes, rows.odd_lines) == (1, "1,2,caf\udce9\n")
+    rows.close()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "cp1252"])
+def test_another_encoding(encoding: str) -> None:
+    rows = CsvRows(io.BytesIO("a,b,c\né,ü,x\n".encode(encoding) * 2), encoding=encoding)
+    rows.first()
+    assert [list(column) for chunk in rows.chunks(WIDTH) for column in chunk.columns] == [
+        ["é", "a", "é"],
+        ["ü", "b", "ü"],
+        ["x", "c", "x"],
+    ]
+    rows.close()
 
 
 @pytest.mark.parametrize(
