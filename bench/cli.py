@@ -13,10 +13,13 @@ import typer
 from rich.console import Console
 
 from bench import compare, report, worker
+from bench import default as default_part
 from bench import latency as latency_part
 from bench import produce as produce_part
 from bench import profile as profile_part
+from bench import rebalance as rebalance_part
 from bench import scale as scale_part
+from bench import sparse as sparse_part
 from bench import web as web_part
 from bench.peers.catalogue import PEERS
 from bench.results import RESULTS, Found, load
@@ -134,6 +137,55 @@ def produce(
 
 
 @app.command()
+def sparse(
+    events: Events = sparse_part.MOST,
+    rounds: Rounds = 1,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Count ratings as far apart as those of MovieLens, about a document each; and write the same documents by bare
+    PyMongo.
+
+    python -m bench sparse --events 100000
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        sparse_part.measure(run)
+
+
+@app.command()
+def default(
+    events: Events = EVENTS,
+    rounds: Rounds = 3,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Count the views that `movie-stream generate` makes without options, and the dense views of the other parts.
+
+    python -m bench default --events 200000 --rounds 1
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        default_part.measure(run)
+
+
+@app.command()
+def rebalance(
+    events: Events = EVENTS,
+    rounds: Rounds = 1,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Measure how long partitions stand still while a second worker joins, leaves and is killed, at 20,000 events/s.
+
+    python -m bench rebalance --events 200000
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        rebalance_part.measure(run)
+
+
+@app.command()
 def scale(
     events: Events = EVENTS,
     rounds: Rounds = 3,
@@ -192,18 +244,22 @@ def everything(
     results: Results = RESULTS,
     page: Page = None,
 ) -> None:
-    """Run all parts, one after the other, with the same services.
+    """Run all parts, one after the other, with the same services; those that take a given time, in one round.
 
     python -m bench all --events 100000 --rounds 1 --seconds 10
     """
     with running(events, rounds, embedded, results, page) as run:
         compare.measure(run)
         worker.measure(run)
+        default_part.measure(run)
         produce_part.measure(run)
         scale_part.measure(run)
-        latency_part.measure(run, seconds)
-        profile_part.measure(run)
-        web_part.measure(run, seconds)
+        with run.once():
+            sparse_part.measure(run)
+            rebalance_part.measure(run)
+            latency_part.measure(run, seconds)
+            profile_part.measure(run)
+            web_part.measure(run, seconds)
 
 
 def check_names(only: list[str] | None) -> None:
