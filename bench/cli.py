@@ -58,6 +58,8 @@ def running(events: int, rounds: int, embedded: bool, results: Path, page: Path 
                 yield run
         finally:
             report.show("Goals, in this run", Found(run.kept), console)
+            for part, took_s in run.took_s.items():
+                run.say(f"{part} took {took_s:,.0f} s")
             if page is not None and run.kept:
                 report.fill(page, load(results), console)
 
@@ -249,17 +251,15 @@ def everything(
     python -m bench all --events 100000 --rounds 1 --seconds 10
     """
     with running(events, rounds, embedded, results, page) as run:
-        compare.measure(run)
-        worker.measure(run)
-        default_part.measure(run)
-        produce_part.measure(run)
-        scale_part.measure(run)
-        with run.once():
-            sparse_part.measure(run)
-            rebalance_part.measure(run)
-            latency_part.measure(run, seconds)
-            profile_part.measure(run)
-            web_part.measure(run, seconds)
+        for part in (compare, worker, default_part, produce_part, scale_part):
+            with run.part(part.PART):
+                part.measure(run)
+        for part in (sparse_part, rebalance_part, profile_part):
+            with run.part(part.PART), run.once():
+                part.measure(run)
+        for lasting in (latency_part, web_part):
+            with run.part(lasting.PART), run.once():
+                lasting.measure(run, seconds)
 
 
 def check_names(only: list[str] | None) -> None:

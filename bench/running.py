@@ -38,6 +38,9 @@ class Run:
     kept: list[Result] = field(default_factory=list)
     """The results so far."""
 
+    took_s: dict[str, float] = field(default_factory=dict)
+    """How long each part has taken, with topics filled and peers installed for it."""
+
     def __post_init__(self) -> None:
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -63,6 +66,15 @@ class Run:
             self.say(f"  {partitions} partitions, compression {compression}")
             self._topics[what] = name
         return self._topics[what]
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Takes the time of a part, which is measured in the block."""
+        began_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.took_s[name] = self.took_s.get(name, 0.0) + time.monotonic() - began_s
 
     @contextmanager
     def once(self) -> Iterator[None]:
