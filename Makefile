@@ -100,7 +100,7 @@ coverage: install ## make test, and the lines that none of its tests ran
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-bench: install ## measure speed for an hour or two; writes its tables
+bench: install ## measure speed for an hour; writes its tables
 	$(BIN)/python -m bench $(PART) $(if $(EVENTS),--events $(EVENTS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m bench.report
 

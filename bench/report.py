@@ -363,11 +363,21 @@ def machine_line(found: Found) -> str:
     return " ".join(sentences) + "\n"
 
 
-def draw(found: Found, to: Path, console: Console) -> None:
-    """Draws the peers, if any were measured, with matplotlib, which is installed only for this. Raises InputError."""
-    bars = [(one.subject, *(one.figures[name] for name in RATES)) for one in found.part("peers") if not one.skipped]
-    if not bars:
-        return
+def bars_of(peers: str) -> list[tuple[str, float, float]]:
+    """The bars of the plot: name, events/s, and events per CPU-second, by the table of peers.
+
+    >>> bars_of(table(("", *RATES_HEADER), [("Flink, warm", "847,228", "", "472,076"), ("Spark", "", "", "")]))
+    [('Flink, warm', 847228.0, 472076.0)]
+    """
+    header, _, *rows = map(_cells, peers.splitlines())
+    columns = [header.index(RATES_HEADER[0]), header.index(RATES_HEADER[2])]
+    rates = [(row[0], *(row[at].replace(",", "") for at in columns)) for row in rows if len(row) == len(header)]
+    return [(name, float(wall), float(cpu)) for name, wall, cpu in rates if wall]
+
+
+def draw(page: Path, to: Path, console: Console) -> None:
+    """Draws the peers of a page with matplotlib, which is installed only for this. Raises InputError."""
+    bars = bars_of(section(page.read_text(encoding="utf-8"), compare.PART))
     try:
         interpreter = python_with(SCRIPT.with_suffix(".txt"))
         with replaced(to) as unfinished:
@@ -407,9 +417,10 @@ def main(
     if page is None and not (kept := of_full_runs(kept)):
         console.print(f"{PAGE.name} stays as it is: no run had {FULL:,} events. Small ones fill the file of --page.")
         return
-    fill(page or PAGE, kept, console)
-    if plot:
-        draw(Found(kept), page.with_suffix(".svg") if page else PLOT, console)
+    filled_page = page or PAGE
+    fill(filled_page, kept, console)
+    if plot and _measured(compare.PART, Found(kept)):
+        draw(filled_page, page.with_suffix(".svg") if page else PLOT, console)
 
 
 if __name__ == "__main__":

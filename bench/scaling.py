@@ -65,8 +65,8 @@ def _partitions(few: Summary, many: Summary) -> int:
 
 def _network(few: Summary, many: Summary) -> list[str]:
     broker_us = _dearer("broker_us_per_event", few, many)
-    cores = _cores_for(broker_us)
-    brokers = f"**Broker.** It spends {broker_us:.2f} µs of CPU time an event, so {number_of(cores, 'core')}"
+    cores = number_of(_cores_for(broker_us), "core")
+    brokers = f"**Broker.** It spends {broker_us:.2f} µs of CPU time an event, so {cores}"
     names = ("event", *BYTES)
     if not all(f"{name}_bytes_per_event" in one.figures for name in names for one in (few, many)):
         return [f"{brokers}. What it carries is measured with Apache Kafka only."]
@@ -89,9 +89,10 @@ def _network(few: Summary, many: Summary) -> list[str]:
 def _mongodb(few: Summary, many: Summary) -> str:
     documents = _dearer("documents_per_event", few, many) * AIM
     size, cost_us = (_dearer(name, few, many) for name in ("document_bytes", "mongod_us_per_event"))
+    cores = number_of(_cores_for(cost_us), "core")
     return (
         f"**MongoDB.** It gets {documents:,.0f} documents/s of {size:,.0f} bytes on average, "
-        f"{documents * size / 1e6:,.1f} MB/s, and spends {cost_us:.2f} µs an event, so {number_of(_cores_for(cost_us), 'core')}. "
+        f"{documents * size / 1e6:,.1f} MB/s, and spends {cost_us:.2f} µs an event, so {cores}. "
         f"That is more than live views need, since a document is written once a flush, however many events changed it."
     )
 
