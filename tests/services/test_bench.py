@@ -27,6 +27,7 @@ from rich.console import Console
 from bench import (
     asked,
     compare,
+    installs,
     latency,
     merged,
     meter,
@@ -46,6 +47,7 @@ from bench import (
 )
 from bench import default as default_part
 from bench.goals import GOALS, OURS
+from bench.installs import NotInstalled, python_with
 from bench.meter import FIRST, LAST, Meter, PeerFailed, environment
 from bench.movielens import Ratings
 from bench.peers.catalogue import FOLDER
@@ -435,6 +437,19 @@ def test_no_peer_contains_an_address() -> None:
     for file in [*FOLDER.rglob("*.xml"), *FOLDER.rglob("*.txt"), *FOLDER.rglob("*.py"), *FOLDER.rglob("*.java")]:
         places = re.findall(r"https?://\S+", file.read_text(encoding="utf-8"))
         assert {place for place in places if "maven.apache.org/POM" not in place} == set(), file
+
+
+def test_what_cannot_be_installed_is_tried_once_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installs, "MADE", tmp_path)
+    needs = tmp_path / "needs.txt"
+    needs.write_text("./missing.whl\n")
+    with pytest.raises(NotInstalled, match=r"its installation failed: .*missing\.whl") as first:
+        python_with(needs)
+    (tmp_path / "python" / "needs.made").unlink()  # a second try would make it again
+    with pytest.raises(NotInstalled) as second:
+        python_with(needs)
+    assert str(second.value) == str(first.value)
+    assert not (tmp_path / "python" / "needs.made").exists()
 
 
 @pytest.mark.parametrize(
