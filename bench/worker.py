@@ -23,7 +23,7 @@ from movie_stream.embedded.launch import free_port
 
 PART: Final = "worker"
 START_EVENTS: Final = 3_000
-START_WITHIN_S: Final = 60.0
+START_WITHIN_S: Final = 120.0
 COUNTED: Final = "movie_stream_events_total "
 
 

@@ -596,6 +596,7 @@ def test_a_signal_while_a_folder_is_made_or_removed_leaves_none(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("part", "only"),
     [
@@ -613,7 +614,7 @@ def test_a_signal_while_a_folder_is_made_or_removed_leaves_none(
 def test_a_part_leaves_what_the_page_and_the_goals_need(part: str, only: tuple[str, ...], tmp_path: Path) -> None:
     kept, page = tmp_path / "results.jsonl", tmp_path / "page.md"
     arguments = ["--events", "20000", "--rounds", "1", "--embedded", "--results", str(kept), "--page", str(page)]
-    done = python("-m", "bench", part, *only, *arguments)
+    done = python("-m", "bench", part, *only, *arguments, within_s=350)
     assert done.returncode == 0, done.stdout + done.stderr
     measured = {result.subject: result for result in load(kept)}
     assert measured
