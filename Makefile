@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install demo unit test long kernels monitoring browser chaos bench check coverage docs site links picture dist packages notes workflows chart kafka tools hooks lock lock-image secrets containers clean
 
-# What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
+# What `make bench` measures: all, peers, worker, sparse, default, rebalance, latency, produce, scale, profile or web; of so
+# many EVENTS, in so many ROUNDS.
 PART ?= all
 
 # What checks the Helm chart and the workflows of GitHub; Go builds them, and MongoDB's tools of deploy/mongo-tools.
@@ -99,7 +100,7 @@ coverage: install ## make test, and the lines that none of its tests ran
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-bench: install ## measure speed for an hour or two; writes its tables
+bench: install ## measure speed for an hour; writes its tables
 	$(BIN)/python -m bench $(PART) $(if $(EVENTS),--events $(EVENTS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m bench.report
 

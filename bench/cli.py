@@ -13,10 +13,13 @@ import typer
 from rich.console import Console
 
 from bench import compare, report, worker
+from bench import default as default_part
 from bench import latency as latency_part
 from bench import produce as produce_part
 from bench import profile as profile_part
+from bench import rebalance as rebalance_part
 from bench import scale as scale_part
+from bench import sparse as sparse_part
 from bench import web as web_part
 from bench.peers.catalogue import PEERS
 from bench.results import RESULTS, Found, load
@@ -55,6 +58,8 @@ def running(events: int, rounds: int, embedded: bool, results: Path, page: Path 
                 yield run
         finally:
             report.show("Goals, in this run", Found(run.kept), console)
+            for part, took_s in run.took_s.items():
+                run.say(f"{part} took {took_s:,.0f} s")
             if page is not None and run.kept:
                 report.fill(page, load(results), console)
 
@@ -134,6 +139,55 @@ def produce(
 
 
 @app.command()
+def sparse(
+    events: Events = sparse_part.MOST,
+    rounds: Rounds = 1,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Count ratings as far apart as those of MovieLens, about a document each; and write the same documents by bare
+    PyMongo.
+
+    python -m bench sparse --events 100000
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        sparse_part.measure(run)
+
+
+@app.command()
+def default(
+    events: Events = EVENTS,
+    rounds: Rounds = 3,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Count the views that `movie-stream generate` makes without options, and the dense views of the other parts.
+
+    python -m bench default --events 200000 --rounds 1
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        default_part.measure(run)
+
+
+@app.command()
+def rebalance(
+    events: Events = EVENTS,
+    rounds: Rounds = 1,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Measure how long partitions stand still while a second worker joins, leaves and is killed, at 20,000 events/s.
+
+    python -m bench rebalance --events 200000
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        rebalance_part.measure(run)
+
+
+@app.command()
 def scale(
     events: Events = EVENTS,
     rounds: Rounds = 3,
@@ -192,18 +246,20 @@ def everything(
     results: Results = RESULTS,
     page: Page = None,
 ) -> None:
-    """Run all parts, one after the other, with the same services.
+    """Run all parts, one after the other, with the same services; those that take a given time, in one round.
 
     python -m bench all --events 100000 --rounds 1 --seconds 10
     """
     with running(events, rounds, embedded, results, page) as run:
-        compare.measure(run)
-        worker.measure(run)
-        produce_part.measure(run)
-        scale_part.measure(run)
-        latency_part.measure(run, seconds)
-        profile_part.measure(run)
-        web_part.measure(run, seconds)
+        for part in (compare, worker, default_part, produce_part, scale_part):
+            with run.part(part.PART):
+                part.measure(run)
+        for part in (sparse_part, rebalance_part, profile_part):
+            with run.part(part.PART), run.once():
+                part.measure(run)
+        for lasting in (latency_part, web_part):
+            with run.part(lasting.PART), run.once():
+                lasting.measure(run, seconds)
 
 
 def check_names(only: list[str] | None) -> None:

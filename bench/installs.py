@@ -16,8 +16,10 @@ from typing import Final
 
 from bench.results import MADE
 
-WITHIN_S: Final = 1_200.0
+WITHIN_S: Final = 600.0
 """The time limit of an installation."""
+_FAILED: Final = dict[Path, str]()
+"""Why what belongs in these folders could not be installed: it is not tried again in every round of a run."""
 WORDS: Final = 300
 COLOUR: Final = re.compile("\x1b\\[[0-9;]*m")
 
@@ -77,7 +79,11 @@ def _run(command: Sequence[str]) -> None:
 
 @contextmanager
 def _once(folder: Path, sources: Sequence[Path]) -> Iterator[bool]:
-    """Whether to install into the folder: it is missing, or was installed from other sources."""
+    """Whether to install into the folder: it is missing, or was installed from other sources. Raises NotInstalled if
+    that has failed in this process.
+    """
+    if (why := _FAILED.get(folder)) is not None:
+        raise NotInstalled(why)
     wanted = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = folder.with_name(f"{folder.name}.made")
@@ -88,6 +94,10 @@ def _once(folder: Path, sources: Sequence[Path]) -> Iterator[bool]:
         if due:
             stamp.truncate(0)
             shutil.rmtree(folder, ignore_errors=True)
-        yield due
+        try:
+            yield due
+        except NotInstalled as error:
+            _FAILED[folder] = str(error)
+            raise
         if due:
             stamp.write(wanted)

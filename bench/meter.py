@@ -142,6 +142,11 @@ class Meter:
         """The CPU time used so far."""
         return self._cpu_s
 
+    @property
+    def peak_rss_bytes(self) -> int:
+        """The peak of the total memory so far, by samples."""
+        return self._peak_rss
+
     def wait(self, within_s: float, code: int = 0) -> Measured:
         """Waits for its end with the expected exit code. Raises PeerFailed."""
         deadline = self.began_s + within_s

@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -127,12 +127,12 @@ def rates(events: int, wall_s: float, cpu_s: float, with_start: tuple[float, flo
     return figures
 
 
-def work(settings: Settings, events: int, workers: int = 1, command: Sequence[str] = COMMAND) -> Worked:
+def work(settings: Settings, events: int, workers: int = 1, within_s: float = WITHIN_S) -> Worked:
     """Starts the workers together and waits until they have counted `events` and ended. Raises PeerFailed."""
-    argv, env = [*command, "worker", "--until-end"], variables(settings)
+    argv, env = [*COMMAND, "worker", "--until-end"], variables(settings)
     with ExitStack() as stack:
         meters = [stack.enter_context(Meter("a worker", argv, env, worker_mark)) for _ in range(workers)]
-        done = [meter.wait(WITHIN_S) for meter in meters]
+        done = [meter.wait(within_s) for meter in meters]
     # One of several workers may leave its partitions to the others, which find that all is counted.
     began_s = min(one.mark(FIRST).at_s for one in done)
     ended_s = min(one.mark(TOLD).at_s for one in done)

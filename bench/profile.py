@@ -16,6 +16,8 @@ from bench.stream import Stream
 from bench.temporary import temporary_folder
 
 PART: Final = "profile"
+ALL: Final = "stages"
+SUBJECTS: Final = (ALL,)
 TOLD: Final = "stages.json"
 REST: Final = "everything else"
 PREFIX: Final = "us: "
@@ -27,7 +29,7 @@ def measure(run: Run) -> None:
     """Measures round by round, and prints a table for each."""
     topic = run.topic(Stream(run.events))
     for nth in range(run.rounds):
-        run.measure(PART, nth, "stages", lambda: [stages(run, topic)])
+        run.measure(PART, nth, ALL, lambda: [stages(run, topic)])
 
 
 def stages(run: Run, topic: str) -> Mapping[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,23 +11,26 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from bench.compare import SUBJECTS
+from bench import compare, default, latency, produce, profile, rebalance, scale, sparse, web, worker
 from bench.ending import in_a_line
 from bench.goals import GOALS, OURS, Goal
 from bench.installs import NotInstalled, python_with
+from bench.merged import last_measured, merged
+from bench.movielens import RATINGS
 from bench.profile import PREFIX, sort_key
 from bench.replacing import replaced
 from bench.results import FULL, RESULTS, ROOT, Found, Result, Summary, load, of_full_runs
 from bench.running import table_of
+from bench.scaling import scaling_note
 
 PAGE: Final = ROOT / "docs" / "explanation" / "performance.md"
 PLOT: Final = ROOT / "docs" / "images" / "performance.svg"
 SCRIPT: Final = Path(__file__).with_name("plot.py")
-AIM: Final = 1_000_000
-"""The rate in events/s for which the note on scaling is computed."""
-LOAD: Final = 0.7
-"""The largest share of its time that a worker should be busy, so that it can catch up."""
-PARTS: Final = ("peers", "worker", "latency", "produce", "profile", "scale", "web")
+SUBJECTS: Final = {
+    part.PART: part.SUBJECTS
+    for part in (compare, worker, sparse, default, rebalance, latency, produce, profile, scale, web)
+}
+"""The subjects of each part, in the order of their rows."""
 RATES: Final = ("events_per_s", "events_per_cpu_s")
 RATES_HEADER: Final = ("events/s", "least to most", "events per CPU-second")
 GOALS_HEADER: Final = ("figure", "goal", "found", "met")
@@ -54,26 +56,42 @@ def fill(page: Path, kept: Sequence[Result], console: Console) -> None:
 def filled(text: str, kept: Sequence[Result]) -> str:
     """The page filled with the results, each part between `<!-- name -->` and `<!-- end of name -->`.
 
-    A part without results is unchanged.
+    A part without results is unchanged, and so are the rows of a table that have none: `merged` names their day.
     """
     found = Found(kept)
+    tables = {
+        "peers": peers_table,
+        "worker": worker_table,
+        "sparse": sparse_table,
+        "default": default_table,
+        "rebalance": rebalance_table,
+        "latency": latency_table,
+        "produce": produce_table,
+        "scale": scale_table,
+        "web": web_table,
+    }
+    before = last_measured(section(text, "machine"))
     parts = {
         "machine": machine_line(found),
         "goals": goals_table(found, section(text, "goals")),
-        "peers": peers_table(found),
-        "worker": worker_table(found),
-        "latency": latency_table(found),
-        "produce": produce_table(found),
+        **{
+            part: merged(make(found), section(text, part), SUBJECTS[part], _days(part, found), before)
+            for part, make in tables.items()
+        },
+        "movielens": movielens_note(found),
         "profile": profile_table(found),
-        "scale": scale_table(found),
         "scaling": scaling_note(found),
-        "web": web_table(found),
     }
     for name, made in parts.items():
         if made and (begin := _begin(name)) in text:  # a page may have only some of them
             before, rest = text.split(begin)
             text = before + begin + made + _end(name) + rest.split(_end(name))[1]
     return text
+
+
+def _days(part: str, found: Found) -> dict[str, str]:
+    """The day of each subject of a part that has results."""
+    return {one.subject: one.run[:10] for one in found.part(part)}
 
 
 def section(text: str, name: str) -> str:
@@ -176,7 +194,7 @@ def _cells(line: str) -> tuple[str, ...]:
 def peers_table(found: Found) -> str:
     """All peers, and the ratios of our figures to theirs."""
     rows = []
-    for one in sorted(_measured("peers", found), key=lambda one: SUBJECTS.index(one.subject)):
+    for one in _measured("peers", found):
         ours = [None if one.subject == OURS else ratio(found, one, OURS, name) for name in RATES]
         times = ("" if x is None else written(x) for x in ours)
         does = one.note if not one.skipped else _skipped(one)
@@ -191,6 +209,51 @@ def worker_table(found: Found) -> str:
         (_subject(one), *_rates(one), *(_figure(one, name) for name in names)) for one in _measured("worker", found)
     ]
     return table(("", *RATES_HEADER, "µs CPU an event", "MB", "documents", "s to the first event"), rows)
+
+
+def sparse_table(found: Found) -> str:
+    """Ratings that make a document each, and the bare client."""
+    names = (
+        *("documents_per_s", "cpu_us_per_document", "mongod_us_per_document"),
+        *("documents", "events_per_s", "wall_s", "peak_rss_mb"),
+    )
+    header = (
+        *("", "documents/s", "µs CPU a document", "mongod: µs CPU a document"),
+        *("documents", "ratings/s", "s", "MB"),
+    )
+    return _plain("sparse", names, header, found)
+
+
+def movielens_note(found: Found) -> str:
+    """What MovieLens 20M would take, by what was measured."""
+    one = found.get("sparse", OURS)
+    if one is None or one.skipped:
+        return ""
+    figures, times = one.figures, RATINGS / one.events
+    documents = times * figures["documents"]
+    return (
+        f"MovieLens 20M itself was not counted. By the {one.events:,} ratings that were measured, its {RATINGS:,} "
+        f"would take {times * figures['wall_s'] / 60:.0f} minutes and make {documents:,.0f} documents at most, "
+        f"{figures['documents'] / one.events:.2f} a rating, of "
+        f"{documents * figures['disk_bytes_per_document'] / 1e9:.1f} GB on MongoDB's disk with their indexes. At most, "
+        f"since the more ratings share the same twenty years, the more of them share a document.\n"
+    )
+
+
+def default_table(found: Found) -> str:
+    """The views of `generate`, and the dense ones."""
+    names = ("cpu_us_per_event", "peak_rss_mb", "documents")
+    rows = [
+        (_subject(one), *_rates(one), *(_figure(one, name) for name in names)) for one in _measured("default", found)
+    ]
+    return table(("", *RATES_HEADER, "µs CPU an event", "MB", "documents"), rows)
+
+
+def rebalance_table(found: Found) -> str:
+    """The standstills of partitions."""
+    names = ("standstill_s", "takeover_s", "peak_rss_mb")
+    header = ("", "longest standstill of a partition that is kept, s", "s until the others are taken over", "MB")
+    return _plain("rebalance", names, header, found)
 
 
 def latency_table(found: Found) -> str:
@@ -224,10 +287,12 @@ def scale_table(found: Found) -> str:
         *("events_per_s", "cpu_us_per_event", "broker_us_per_event", "mongod_us_per_event"),
         *("event_bytes_per_event", "partials_bytes_per_event"),
         *("accumulate_changelog_bytes_per_event", "publish_changelog_bytes_per_event"),
+        *("documents", "document_bytes"),
     )
     header = (
         *("", "events/s", "µs CPU an event: workers", "broker", "mongod"),
         *("bytes an event: event", "partials", "changelog of accumulate", "of publish"),
+        *("documents", "bytes a document"),
     )
     return _plain("scale", names, header, found)
 
@@ -251,9 +316,10 @@ def _plain(part: str, names: Sequence[str], header: Sequence[str], found: Found)
 
 
 def _measured(part: str, found: Found) -> list[Summary]:
-    """The subjects of a part, if one of them was not skipped."""
-    subjects = found.part(part)
-    return [] if all(one.skipped for one in subjects) else subjects
+    """The subjects of a part in their order, if one of them was not skipped."""
+    subjects = {one.subject: one for one in found.part(part)}
+    measured = [subjects[name] for name in SUBJECTS[part] if name in subjects]
+    return [] if all(one.skipped for one in measured) else measured
 
 
 def _subject(one: Summary) -> str:
@@ -292,57 +358,26 @@ def machine_line(found: Found) -> str:
     ]
     if len({result.machine.get("commit") for result in used}) > 1:
         sentences.append("The code changed between some of the parts.")
-    if older := [part for part in PARTS if not found.part(part)]:
+    if older := [part for part in SUBJECTS if not found.part(part)]:
         sentences.append(f"Not measured then, so older or of another machine: {', '.join(older)}.")
     return " ".join(sentences) + "\n"
 
 
-def scaling_note(found: Found) -> str:
-    """What AIM events/s need, by the cost per event of one worker with twelve partitions."""
-    one = found.get("scale", "12 partitions, 1 worker")
-    if one is None or one.skipped:
-        return ""
-    figures = one.figures
-    most = 1e6 / figures["cpu_us_per_event"]
-    workers = math.ceil(AIM / (LOAD * most))
-    lines = [
-        f"One worker is one process on one core. It needs {figures['cpu_us_per_event']:.2f} µs an event, which is "
-        f"{most:,.0f} events/s where nothing else runs on that core; at {LOAD:.0%} of that, so that it can catch up, "
-        f"{AIM:,} events/s take **{workers} workers**, and as many partitions at least. Take twice as many "
-        f"({2 * workers}): they cannot be added later.",
-    ]
-    if "event_bytes_per_event" in figures:
-        lines.append(
-            f"The broker then takes in {_mb_s(figures['event_bytes_per_event'])} of events and sends them on. What the "
-            f"second hop carries depends on how many documents change, not on how many events do it; a worker that has "
-            f"a backlog writes {_mb_s(figures['partials_bytes_per_event'])} of partials, "
-            f"{_mb_s(figures['accumulate_changelog_bytes_per_event'])} to the changelog of accumulate and "
-            f"{_mb_s(figures['publish_changelog_bytes_per_event'])} to that of publish for each million events/s."
-        )
-    documents = figures["documents_per_event"] * AIM
-    lines.append(
-        f"MongoDB gets {documents:,.0f} documents/s of {figures['document_bytes']:,.0f} bytes on average, "
-        f"{documents * figures['document_bytes'] / 1e6:.1f} MB/s, and spends {figures['mongod_us_per_event']:.2f} µs "
-        f"an event; the broker {figures['broker_us_per_event']:.2f} µs."
-    )
-    return "\n\n".join(lines) + "\n"
+def bars_of(peers: str) -> list[tuple[str, float, float]]:
+    """The bars of the plot: name, events/s, and events per CPU-second, by the table of peers.
 
-
-def _mb_s(bytes_per_event: float) -> str:
-    """The bytes per event as a rate at AIM events/s.
-
-    >>> _mb_s(150.0)
-    '150 MB/s'
+    >>> bars_of(table(("", *RATES_HEADER), [("Flink, warm", "847,228", "", "472,076"), ("Spark", "", "", "")]))
+    [('Flink, warm', 847228.0, 472076.0)]
     """
-    value = bytes_per_event * AIM / 1e6
-    return f"{value:,.0f} MB/s" if value >= 10 else f"{value:.1f} MB/s"
+    header, _, *rows = map(_cells, peers.splitlines())
+    columns = [header.index(RATES_HEADER[0]), header.index(RATES_HEADER[2])]
+    rates = [(row[0], *(row[at].replace(",", "") for at in columns)) for row in rows if len(row) == len(header)]
+    return [(name, float(wall), float(cpu)) for name, wall, cpu in rates if wall]
 
 
-def draw(found: Found, to: Path, console: Console) -> None:
-    """Draws the peers, if any were measured, with matplotlib, which is installed only for this. Raises InputError."""
-    bars = [(one.subject, *(one.figures[name] for name in RATES)) for one in found.part("peers") if not one.skipped]
-    if not bars:
-        return
+def draw(page: Path, to: Path, console: Console) -> None:
+    """Draws the peers of a page with matplotlib, which is installed only for this. Raises InputError."""
+    bars = bars_of(section(page.read_text(encoding="utf-8"), compare.PART))
     try:
         interpreter = python_with(SCRIPT.with_suffix(".txt"))
         with replaced(to) as unfinished:
@@ -382,9 +417,10 @@ def main(
     if page is None and not (kept := of_full_runs(kept)):
         console.print(f"{PAGE.name} stays as it is: no run had {FULL:,} events. Small ones fill the file of --page.")
         return
-    fill(page or PAGE, kept, console)
-    if plot:
-        draw(Found(kept), page.with_suffix(".svg") if page else PLOT, console)
+    filled_page = page or PAGE
+    fill(filled_page, kept, console)
+    if plot and _measured(compare.PART, Found(kept)):
+        draw(filled_page, page.with_suffix(".svg") if page else PLOT, console)
 
 
 if __name__ == "__main__":

@@ -149,26 +149,25 @@ def of_full_runs(results: Iterable[Result]) -> list[Result]:
 
 
 def newest(results: Iterable[Result]) -> list[Result]:
-    """One run for each part and subject: the last of those with most events. So a small run replaces no full one.
+    """One run for each part and subject: the last full one, else the last. So a small run replaces no full one, and
+    what a run leaves out is of the run before.
 
     >>> full, tried, again = (
     ...     Result("worker", "1 worker", run, 1, events, "Tansu", {"x": 1.0})
-    ...     for run, events in (("2026-01", 9), ("2026-02", 1), ("2026-03", 9))
+    ...     for run, events in (("2026-01", 2 * FULL), ("2026-02", 1), ("2026-03", FULL))
     ... )
     >>> [result.run for result in newest([full, tried])], [result.run for result in newest([full, tried, again])]
     (['2026-01'], ['2026-03'])
     """
-    best: dict[tuple[str, str], tuple[bool, int, str]] = {}
-    for result in (kept := list(results)):
+    kept = list(results)
+    full = {result.run for result in of_full_runs(kept)}
+    best: dict[tuple[str, str], tuple[bool, bool, str]] = {}
+    for result in kept:
         subject = result.part, result.subject
-        best[subject] = max(_worth(result), best.get(subject, (False, 0, "")))
+        worth = not result.skipped, result.run in full, result.run
+        best[subject] = max(worth, best.get(subject, (False, False, "")))
     chosen = {subject: run for subject, (_, _, run) in best.items()}
     return [result for result in kept if chosen[result.part, result.subject] == result.run]
-
-
-def _worth(result: Result) -> tuple[bool, int, str]:
-    """The sort key of results: measured before skipped, then events, then the date."""
-    return not result.skipped, result.events, result.run
 
 
 @dataclass(frozen=True)

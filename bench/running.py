@@ -18,7 +18,7 @@ from bench.installs import NotInstalled
 from bench.meter import PeerFailed
 from bench.results import RESULTS, Result, keep, now
 from bench.services import Services
-from bench.stream import Compression, Stream, fill
+from bench.stream import Compression, Views, fill
 
 WORDS: Final = 60
 """The most characters of a reason in a table."""
@@ -38,6 +38,9 @@ class Run:
     kept: list[Result] = field(default_factory=list)
     """The results so far."""
 
+    took_s: dict[str, float] = field(default_factory=dict)
+    """How long each part has taken, with topics filled and peers installed for it."""
+
     def __post_init__(self) -> None:
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -49,7 +52,7 @@ class Run:
             disable=not self.console.is_terminal,
         )
 
-    def topic(self, stream: Stream, partitions: int = 3, compression: Compression = "none") -> str:
+    def topic(self, stream: Views, partitions: int = 3, compression: Compression = "none") -> str:
         """The name of a topic with these views, filled when it is first requested."""
         what = (stream, partitions, compression)
         if what not in self._topics:
@@ -59,10 +62,28 @@ class Run:
                 servers = self.services.bootstrap_servers
                 fill(servers, name, stream, partitions=partitions, compression=compression, wrote=advance)
             took_s = time.monotonic() - began_s
-            self.say(f"filled {name}: {stream.events:,} events in {took_s:.1f} s, {stream.users:,} users,")
-            self.say(f"  {stream.films:,} films, {partitions} partitions, compression {compression}")
+            self.say(f"filled {name}: {stream.events:,} events in {took_s:.1f} s, {stream.kind},")
+            self.say(f"  {partitions} partitions, compression {compression}")
             self._topics[what] = name
         return self._topics[what]
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Takes the time of a part, which is measured in the block."""
+        began_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.took_s[name] = self.took_s.get(name, 0.0) + time.monotonic() - began_s
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Measures in one round during the block: what lasts a given time, and is steady."""
+        rounds, self.rounds = self.rounds, 1
+        try:
+            yield
+        finally:
+            self.rounds = rounds
 
     @contextmanager
     def step(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -128,6 +149,10 @@ _WORDS: Final = {
     "first_event_s": "{:.2f} s",
     "peak_rss_mb": "{:,.0f} MB",
     "documents": "{:,.0f} documents",
+    "documents_per_s": "{:,.0f} documents/s",
+    "cpu_us_per_document": "{:.1f} µs CPU a document",
+    "standstill_s": "stood still for {:.2f} s at most",
+    "takeover_s": "taken over after {:.2f} s",
     "page_kb": "{:,.0f} kB",
 }
 

@@ -16,14 +16,14 @@ from movie_stream.settings import Settings
 PART: Final = "scale"
 PARTITIONS: Final = 12
 WORKERS: Final = (1, 4)
+SUBJECTS: Final = tuple(f"{PARTITIONS} partitions, {count} worker{'s' if count > 1 else ''}" for count in WORKERS)
 
 
 def measure(run: Run) -> None:
     """Measures one worker and four, round by round."""
     topic = run.topic(Stream(run.events), partitions=PARTITIONS)
     for nth in range(run.rounds):
-        for workers in WORKERS:
-            subject = f"{PARTITIONS} partitions, {workers} worker{'s' if workers > 1 else ''}"
+        for workers, subject in zip(WORKERS, SUBJECTS, strict=True):
             run.measure(PART, nth, subject, lambda w=workers: [costs(run, topic, w)])  # type: ignore[misc]
 
 

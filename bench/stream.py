@@ -1,4 +1,4 @@
-"""The views that all subjects count: seeded, in time order, at a constant rate of event time; and a topic of them."""
+"""The dense views of most parts: seeded, in time order, at a constant rate of event time; and a topic of any views."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
@@ -39,6 +39,22 @@ Records = tuple[list[bytes], list[bytes]]
 """Keys and values."""
 
 
+class Views(Protocol):
+    """Views for a topic; the same arguments make the same ones. It is hashable."""
+
+    @property
+    def events(self) -> int: ...
+
+    @property
+    def kind(self) -> str:
+        """In words: by how many users, of how many films."""
+        ...
+
+    def chunks(self) -> Iterator[Records]:
+        """All records, in time order."""
+        ...
+
+
 @dataclass(frozen=True)
 class Stream:
     """`events` views of `films` films by `users` users; the same arguments make the same views.
@@ -50,12 +66,17 @@ class Stream:
     users: int = 50_000
     films: int = 5_000
     seed: int = 7
+    begin_ms: int = BEGIN_MS
+
+    @property
+    def kind(self) -> str:
+        return f"{self.users:,} users, {self.films:,} films"
 
     def chunks(self) -> Iterator[Records]:
         """All records, ROWS at a time."""
         for first in range(0, self.events, ROWS):
             number = np.arange(first, min(first + ROWS, self.events))
-            yield self.records(first // ROWS, BEGIN_MS + number * 3_600_000 // EVENTS_AN_HOUR)
+            yield self.records(first // ROWS, self.begin_ms + number * 3_600_000 // EVENTS_AN_HOUR)
 
     def records(self, chunk: int, time_ms: NDArray[np.int64]) -> Records:
         """The records of a chunk by its number, as many as there are times (Unix ms)."""
@@ -91,7 +112,7 @@ class Stream:
 def fill(
     servers: str,
     topic: str,
-    stream: Stream,
+    stream: Views,
     *,
     partitions: int = 3,
     compression: Compression = "none",
@@ -105,7 +126,7 @@ def fill(
 
 
 async def _fill(
-    servers: str, topic: str, stream: Stream, partitions: int, compression: Compression, wrote: Callable[[int], None]
+    servers: str, topic: str, stream: Views, partitions: int, compression: Compression, wrote: Callable[[int], None]
 ) -> int:
     await create(servers, topic, partitions)
     size = 0
@@ -195,7 +216,7 @@ class Writer:
         self._sent[partition] = await self._producer.send_batch(batch, self._topic, partition=partition)
 
 
-def all_records(stream: Stream) -> Records:
+def all_records(stream: Views) -> Records:
     """All records in one chunk, for tests.
 
     >>> keys, values = all_records(Stream(2))
