@@ -204,11 +204,8 @@ class Publish(Owner[Merger]):
             await self._fetch(state, held)
             documents = state.documents(DOCUMENTS_AT_ONCE)
             guarded = [
-                GuardedDocument(
-                    *(document.key.collection, document.id, document.rev, self._run_number, document.body),
-                    is_new=document.is_new,
-                )
-                for document in documents
+                GuardedDocument(key.collection, name, rev, self._run_number, encoded, is_new)
+                for key, name, rev, encoded, is_new in documents
             ]
             try:
                 report = await self._mongodb.retrying("write", partial(self._sink.write, guarded), held)
