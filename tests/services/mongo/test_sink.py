@@ -101,6 +101,14 @@ async def test_more_than_one_request_holds(db: Database) -> None:
     assert report.changed == report.sent == len(many) + 4
 
 
+async def test_requests_may_be_compressed(server: MongoServer, settings: Settings) -> None:
+    async with opened(settings_for(server, settings, "&compressors=zlib")) as db:
+        for figure in (1, 2):
+            report = await Sink(db).write([document(f"d{n}", n + figure, text="x" * 100) for n in range(100)])
+            assert report.changed == 100
+        assert await stored_revs(db) == {f"d{n}": (n + 2,) for n in range(100)}
+
+
 async def test_a_document_refused_by_the_validator_is_parked_and_the_others_are_written(db: Database) -> None:
     entry = {"bsonType": "object", "required": ["title"], "properties": {"title": {"bsonType": "string"}}}
     schema = {
