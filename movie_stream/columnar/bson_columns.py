@@ -78,7 +78,7 @@ class Layout:
         """So many documents with these values, in the order of the fields; the last are the numbers of `_rev`, and
         `_run`.
         """
-        return [document or b"" for document in self._documents(columns, count)]
+        return [document or b"" for document in self._documents(columns, count).tolist()]
 
     def _documents(self, columns: Sequence[Values], count: int) -> Spans:
         values, lengths = np.zeros((len(columns), count), np.int64), np.zeros((len(columns), count), np.int64)
@@ -89,7 +89,7 @@ class Layout:
             elif isinstance(column, Spans):
                 texts[field] = column
             elif self._kinds[field] == TEXT:
-                texts[field] = Spans.of([text.encode() for text in column])
+                texts[field] = Spans.of_texts(column)
             elif field in self._doubles:
                 numbers = np.asarray(column, np.float64)
                 values[field] = numbers.view(np.int64)

@@ -52,7 +52,7 @@ class PackedNames:
 
     def ids(self, names: Sequence[str]) -> Ints:
         """The number of each string; a new string gets a new number."""
-        return self.numbered(Spans.of([name.encode() for name in names]))
+        return self.numbered(Spans.of_texts(names))
 
     def find(self, spans: Spans) -> Ints:
         """The number of each string (as UTF-8), -1 if it is not known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import bson
@@ -49,23 +50,16 @@ class _Operations(RawBSONDocument):
         return self._joined
 
 
+@dataclass(slots=True)
 class _Batch:
     """Documents of one request, and what is done with each; in an insert, which fails with a duplicate key where a
     document is stored, that is the document itself.
     """
 
-    def __init__(self, command: Command) -> None:
-        self.command = command
-        self.documents, self.operations, self._size = list[GuardedDocument](), list[bytes](), 0
-
-    def takes(self, operation: bytes) -> bool:
-        """Whether there is room for it."""
-        return not self.documents or self._size + len(operation) <= MAX_BYTES
-
-    def add(self, document: GuardedDocument, operation: bytes) -> None:
-        self.documents.append(document)
-        self.operations.append(operation)
-        self._size += len(operation)
+    command: Command
+    documents: list[GuardedDocument] = field(default_factory=list)
+    operations: list[bytes] = field(default_factory=list)
+    size: int = 0
 
 
 async def write_guarded(
@@ -107,20 +101,18 @@ def _fitting(documents: Iterable[GuardedDocument], report: WriteReport) -> Itera
 
 def _batches(documents: Iterable[GuardedDocument]) -> Iterator[_Batch]:
     """Those that are new, to be inserted, and those that are not, in batches of their own."""
-    inserts, updates = _Batch("insert"), _Batch("update")
+    batches: dict[bool, _Batch] = {}
     for document in documents:
-        if document.is_new:
-            if not inserts.takes(document.encoded):
-                yield inserts
-                inserts = _Batch("insert")
-            inserts.add(document, document.encoded)
-        else:
-            update = guarded_update(document)
-            if not updates.takes(update):
-                yield updates
-                updates = _Batch("update")
-            updates.add(document, update)
-    yield from (batch for batch in (inserts, updates) if batch.documents)
+        operation = document.encoded if document.is_new else guarded_update(document)
+        batch = batches.get(document.is_new)
+        if batch is None or batch.size + len(operation) > MAX_BYTES:
+            if batch is not None:
+                yield batch
+            batch = batches[document.is_new] = _Batch("insert" if document.is_new else "update")
+        batch.documents.append(document)
+        batch.operations.append(operation)
+        batch.size += len(operation)
+    yield from batches.values()
 
 
 async def _write_batch(
@@ -138,8 +130,8 @@ async def _write_batch(
     inserted = {upserted["index"] for upserted in reply.get("upserted", ())}
     changed = reply["n"] if batch.command == "insert" else reply["nModified"] + len(inserted)
     report.changed += changed
-    if written is not None or changed + len(faults) < len(batch.documents):
-        every = changed + len(faults) == len(batch.documents)
+    every = changed + len(faults) == len(batch.documents)
+    if written is not None or not every:
         stored = [
             Written(document, every or i in inserted) for i, document in enumerate(batch.documents) if i not in faults
         ]
