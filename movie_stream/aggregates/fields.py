@@ -420,7 +420,7 @@ class NewestGenre:
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """A list of the components (movies) with most views; for ties see aggregators.rank_of."""
+    """A list of the components (movies) with most views; for ties see PackedNames.most_viewed."""
 
     limit: int
     of: Literal["movie_id"]
