@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-import bson
 import numpy as np
-from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 from bench.stream import GENRES
 from movie_stream.aggregates.aggregators import NewestNames
-from movie_stream.aggregates.fields import COMPONENTS, Keys
+from movie_stream.aggregates.fields import COMPONENTS, Components, Keys
 from movie_stream.aggregates.results import RESULTS, Result
+from movie_stream.columnar.bson_columns import Layout
+from movie_stream.columnar.spans import Spans
 from movie_stream.events.event import slug_of
 from movie_stream.settings import Settings
 
@@ -33,6 +33,8 @@ _FILMS: Final = 2_000
 _VIEWS: Final = 30.0
 """The approximate views of a genre in a minute."""
 _MICRO: Final = 1_000_000
+_OBJECTS: Final = ("spelling", "refused", "top_users", "rating.max", "rating.min")
+"""Figures that are no numbers, or may be missing."""
 Figures = Mapping[str, Any]
 """The figures by the names of their aggregators."""
 
@@ -111,7 +113,7 @@ def _documents(made: Made) -> Iterator[tuple[str, Iterator[RawBSONDocument]]]:
 def _documents_of(result: Result, made: Made) -> Iterator[RawBSONDocument]:
     """All documents of one result."""
     rows = np.flatnonzero(made.views.any(axis=1)).tolist()
-    length_ms, films = result.window.length_ms or 0, _Films(made.genres)
+    length_ms, films, layout = result.window.length_ms or 0, _Films(made.genres), result.layout(1)
     views, rated, micro = (array.tolist() for array in (made.views, made.rated, made.rating_micro))
     for row in rows:
         start_ms = BEGINS_MS + row * length_ms if length_ms else 0
@@ -119,13 +121,13 @@ def _documents_of(result: Result, made: Made) -> Iterator[RawBSONDocument]:
             for at, genre in enumerate(made.genres):
                 if views[row][at]:
                     figures = _figures(views[row][at], rated[row][at], micro[row][at], genre, made.newest_ms)
-                    yield _encoded(result, Keys(result.window, [start_ms], [slug_of(genre)]), figures)
+                    yield _encoded(result, layout, Keys(result.window, [start_ms], [slug_of(genre)]), figures)
         else:
             figures = _figures(sum(views[row]), sum(rated[row]), sum(micro[row]), "", made.newest_ms)
             if result.top is not None:
                 figures[COMPONENTS] = films.top(result.top.limit, row, figures["views"])
             value = "0" if result.aggregates_records else ""
-            yield _encoded(result, Keys(result.window, [start_ms], [value]), figures)
+            yield _encoded(result, layout, Keys(result.window, [start_ms], [value]), figures)
 
 
 def _figures(views: int, rated: int, micro: int, genre: str, newest_ms: int) -> dict[str, Any]:
@@ -161,22 +163,26 @@ class _Films:
     """Lists of films."""
 
     def __init__(self, genres: Sequence[str]) -> None:
-        self._names = [NewestNames(0, f"Film number {film}", genres[film % len(genres)]) for film in range(_FILMS)]
+        self._genres = genres
 
-    def top(self, limit: int, row: int, views: int) -> tuple[list[str], Figures]:
+    def top(self, limit: int, row: int, views: int) -> Components:
         """The films of one window, and their figures; consecutive windows have different lists."""
         films = [(rank * 7 + row) % _FILMS for rank in range(limit)]
         seen = [max(views // (20 + rank), 1) for rank in range(limit)]
         rated = {"rating.count": seen, "rating.sum": [4 * views * _MICRO for views in seen]}
-        return [f"film-{film}" for film in films], {
-            "views": seen,
-            "newest_view": [self._names[film] for film in films],
-            **rated,
-        }
+        names = [
+            Spans.of([text(film).encode() for film in films])
+            for text in ("film-{}".format, "Film number {}".format, lambda film: self._genres[film % len(self._genres)])
+        ]
+        figures = {"views": seen, "newest_view": NewestNames(*names[1:]), **rated}
+        return Components(np.array([limit]), names[0], figures)
 
 
-def _encoded(result: Result, keys: Keys, figures: Mapping[str, Any]) -> RawBSONDocument:
+def _encoded(result: Result, layout: Layout, keys: Keys, figures: Mapping[str, Any]) -> RawBSONDocument:
     """A document of one key as workers store it."""
-    [name], [body] = result.document_ids(keys), result.documents(keys, {of: [value] for of, value in figures.items()})
-    guard = {"_rev": [Int64(1)], "_run": Int64(1)}
-    return RawBSONDocument(bson.encode({"_id": name, **body, **guard}))
+    columns = {
+        of: value if isinstance(value, Components) else [value] if of in _OBJECTS else np.array([value])
+        for of, value in figures.items()
+    }
+    [encoded] = layout.encode([*result.columns(keys, columns), 1, 1], 1)
+    return RawBSONDocument(encoded)

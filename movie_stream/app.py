@@ -37,6 +37,10 @@ from movie_stream.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
+GARBAGE_EVERY: Final = 20_000
+"""Objects after which garbage is collected. A request to MongoDB has thousands, which need no collection: after 700, as
+is usual, each would be examined a few times, for 2 µs a document.
+"""
 DESCRIPTORS_AT_LEAST: Final = 64
 """Open files of a worker with few partitions; each partition needs two more while its state is restored."""
 STOP_WITHIN_S: Final = 15.0
@@ -207,6 +211,7 @@ class MovieStream(faust.App):
             self._serve_metrics()
         await super().on_start()
         gc.freeze()  # the modules stay: traversing them would take most of the time of each collection
+        gc.set_threshold(GARBAGE_EVERY)
         self._background = [asyncio.create_task(or_die(duty)) for duty in self.worker.background_tasks()]
 
     def _serve_metrics(self) -> None:

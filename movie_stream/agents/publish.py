@@ -33,7 +33,7 @@ RUN_SUPERSEDED: Final = (
 CLAIM_EVERY: Final = 500
 """Records of `movie-partials` after which its claim is renewed, so that the records before it may be deleted."""
 DOCUMENTS_AT_ONCE: Final = 2_000
-"""Documents in one request: each waits for the journal once. Making them blocks everything else, for some 50 ms."""
+"""Documents in one request: each waits for the journal once. Making them blocks everything else, for some 20 ms."""
 ROWS_IN_MEMORY: Final = 60_000
 """Rows of partials of a partition above which old windows are evicted to MongoDB. The rows of all time, which are never
 evicted, are not included. A row with a sketch has 2 kB or so.
@@ -205,11 +205,8 @@ class Publish(Owner[Merger]):
             await self._fetch(state, held)
             documents = state.documents(DOCUMENTS_AT_ONCE)
             guarded = [
-                GuardedDocument(
-                    *(document.key.collection, document.id, document.rev, self._run_number, document.body),
-                    is_new=document.is_new,
-                )
-                for document in documents
+                GuardedDocument(key.collection, name, rev, self._run_number, encoded, is_new)
+                for key, name, rev, encoded, is_new in documents
             ]
             try:
                 report = await self._mongodb.retrying("write", partial(self._sink.write, guarded), held)

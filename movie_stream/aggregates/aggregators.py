@@ -15,6 +15,7 @@ from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.columnar.columns import AnyInts, Column, Ints
 from movie_stream.columnar.hyperloglog import SketchColumn, count_distinct, pack_hashes
 from movie_stream.columnar.packed_names import PackedNames
+from movie_stream.columnar.spans import Spans
 from movie_stream.kernels.grouping import count_hours, keep_newest
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
@@ -49,14 +50,13 @@ class Part(NamedTuple):
     """The number of the group that each row belongs to."""
 
 
-def summed(parts: Sequence[Part], count: int) -> list[Any]:
+def summed(parts: Sequence[Part], count: int) -> Ints:
     """The sum of each group's values, exact up to 2**63; of columns with a width, sums by position."""
     width = parts[0].column.values.shape[1:] if parts else ()
     sums = np.zeros((count, *width), np.int64)
     for part in parts:
         sums[part.groups] += part.column.values[part.rows]
-    values: list[Any] = sums.tolist()
-    return values
+    return sums
 
 
 def reduced(parts: Sequence[Part], count: int, ufunc: np.ufunc, unseen: int) -> list[int | None]:
@@ -97,7 +97,7 @@ class Aggregator(Protocol):
         """Adds the views of a batch; `rows` has one row for each group of the batch, and may repeat a row."""
         ...
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[Any]:
+    def merge(self, parts: Sequence[Part], count: int) -> Any:
         """The figures of `count` groups, each of which has a row in one or more of the parts."""
         ...
 
@@ -115,7 +115,7 @@ class ViewCount:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.counts)
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+    def merge(self, parts: Sequence[Part], count: int) -> Ints:
         return summed(parts, count)
 
 
@@ -139,7 +139,7 @@ class SumOf:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.sum(self.number))
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+    def merge(self, parts: Sequence[Part], count: int) -> Ints:
         return summed(parts, count)
 
 
@@ -167,7 +167,7 @@ class WideSumOf:
             np.add.at(column.values[:, half], rows, sums)
 
     def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
-        return [(high << 32) + low for high, low in summed(parts, count)]
+        return [(high << 32) + low for high, low in summed(parts, count).tolist()]
 
 
 class WideColumn(Column):
@@ -205,7 +205,7 @@ class CountOf:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.count(self.number))
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+    def merge(self, parts: Sequence[Part], count: int) -> Ints:
         return summed(parts, count)
 
 
@@ -288,7 +288,7 @@ class ViewsByHour:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         count_hours(grouped.batch.local_hour, grouped.group_of, rows, column.values)
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[list[int]]:
+    def merge(self, parts: Sequence[Part], count: int) -> Ints:
         return summed(parts, count)
 
 
@@ -342,9 +342,15 @@ class NamesColumn:
         """The columns of names that this one is made of."""
         yield self
 
-    def read(self, rows: Ints) -> list[str]:
-        """The strings of these rows."""
-        return self.names.texts(self.ids.values[rows])
+
+def keep_smaller(held: Ints, groups: Ints, ids: Ints, names: PackedNames) -> None:
+    """Replaces the names that groups hold by these, where they are smaller in code-point order; all by number."""
+    other = np.flatnonzero(held[groups] != ids)
+    groups, ids = groups[other], ids[other]
+    names_of = (names.texts(numbers) for numbers in (ids, held[groups]))
+    for group, number, name, held_name in zip(groups.tolist(), ids.tolist(), *names_of, strict=True):
+        if name < held_name:
+            held[group] = number
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,16 +370,21 @@ class SmallestSpelling:
             if held[row] < 0 or rank[spelling] < rank[held[row]]:
                 held[row] = spelling
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[str]:
-        return list(map(min, gathered(parts, count)))
+    def merge(self, parts: Sequence[Part], count: int) -> Spans:
+        spelling = np.full(count, _UNSEEN, np.int64)
+        for column, rows, groups in parts:
+            ids, first = column.ids.values[rows], spelling[groups] == _UNSEEN
+            spelling[groups[first]] = ids[first]
+            keep_smaller(spelling, groups, ids, column.names)
+        names: PackedNames = parts[0].column.names
+        return names.spans(spelling)
 
 
 class NewestNames(NamedTuple):
-    """Title and genre of a film, and the time of the view that they are from."""
+    """Title and genre of the newest view of each group."""
 
-    time_ms: int
-    title: str
-    genre: str
+    title: Spans
+    genre: Spans
 
 
 class NewestColumn:
@@ -400,11 +411,6 @@ class NewestColumn:
         for column, values in zip(self._columns(), exported, strict=True):
             column.load(rows, values, picked)
 
-    def read(self, rows: Ints) -> list[NewestNames]:
-        """The values of these rows."""
-        columns = (column.read(rows) for column in self._columns())
-        return [NewestNames(*names) for names in zip(*columns, strict=True)]
-
     def _columns(self) -> tuple[Column | NamesColumn, ...]:
         return self.time_ms, self.title, self.genre
 
@@ -412,13 +418,6 @@ class NewestColumn:
         """The columns of names that this one is made of."""
         yield self.title
         yield self.genre
-
-
-def newest_of(views: Sequence[NewestNames]) -> NewestNames:
-    """The newest of some views; of those of one time the smallest title and the smallest genre."""
-    newest_ms = max(view.time_ms for view in views)
-    names = [view for view in views if view.time_ms == newest_ms]
-    return NewestNames(newest_ms, min(name.title for name in names), min(name.genre for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,8 +441,19 @@ class NewestView:
                 title[row] = vocabulary.titles.smaller(int(batch.ids["title"][view]), int(title[row]))
                 spelling[row] = vocabulary.spellings.smaller(int(batch.ids["spelling"][view]), int(spelling[row]))
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[NewestNames]:
-        return list(map(newest_of, gathered(parts, count)))
+    def merge(self, parts: Sequence[Part], count: int) -> NewestNames:
+        newest_ms, title, genre = (np.full(count, _UNSEEN, np.int64) for _ in range(3))
+        for column, rows, groups in parts:
+            times = column.time_ms.values[rows]
+            newer = times > newest_ms[groups]
+            newest_ms[groups[newer]] = times[newer]
+            newest = times == newest_ms[groups]
+            for held, names in ((title, column.title), (genre, column.genre)):
+                ids = names.ids.values[rows]
+                held[groups[newer]] = ids[newer]
+                keep_smaller(held, groups[newest], ids[newest], names.names)
+        columns = parts[0].column
+        return NewestNames(columns.title.names.spans(title), columns.genre.names.spans(genre))
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +472,7 @@ class UserFigure:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         raise TypeError(f"{self.name} is not computed from single views; users.py keeps it")
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+    def merge(self, parts: Sequence[Part], count: int) -> Ints:
         return summed(parts, count)
 
 

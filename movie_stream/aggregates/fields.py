@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
+
+import numpy as np
 
 from movie_stream.aggregates.aggregators import (
     Aggregator,
@@ -23,15 +24,17 @@ from movie_stream.aggregates.aggregators import (
     ViewsByHour,
     WideSumOf,
 )
-from movie_stream.aggregates.window import Window
+from movie_stream.aggregates.window import Window, formatted
+from movie_stream.columnar.bson_columns import Lists, Values
+from movie_stream.columnar.columns import Ints
+from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import MICRO
-from movie_stream.events.timestamps import datetime_of
 from movie_stream.kernels.sketches import EXACT_UP_TO
 
-Figures = Mapping[str, Sequence[Any]]
-"""By aggregator name the merged value of each document; or of each component of a Top."""
+Figures = Mapping[str, Any]
+"""By aggregator name the merged values of all documents; or of all components of a Top."""
 COMPONENTS: Final = "components"
-"""The name of a Top's figures: of each document the ids of its components, and their Figures."""
+"""The name of the Components of a Top."""
 Schema = Mapping[str, Any]
 
 SCALE: Final = {"rating": MICRO, "revenue": MICRO, "duration": 1}
@@ -53,8 +56,17 @@ class Keys(NamedTuple):
     """
 
     window: Window
-    starts_ms: Sequence[int]
+    starts_ms: Sequence[int] | Ints
     values: Sequence[str]
+
+
+class Components(NamedTuple):
+    """The components in the Top of each document, one document's after the other's."""
+
+    counts: Ints
+    """The number of components in each document."""
+    names: Spans
+    figures: Figures
 
 
 class Description(NamedTuple):
@@ -94,7 +106,7 @@ class Field(Protocol):
     @property
     def description(self) -> Description: ...
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         """The field's value in each of the documents."""
         ...
 
@@ -110,7 +122,7 @@ class Genre:
         "The genre as it is shown: of the spellings in the group the first by code points."
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[SmallestSpelling.name]
 
 
@@ -125,7 +137,7 @@ class Slug:
         "The genre in small letters, with single blanks: what groups spellings of one genre."
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return keys.values
 
 
@@ -138,7 +150,7 @@ class Member:
     schema: ClassVar[Schema] = TEXT
     description: ClassVar[Description] = Description("The `movie_id` or `user_id` that the document is about.")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return keys.values
 
 
@@ -151,8 +163,8 @@ class Start:
     schema: ClassVar[Schema] = _DATE
     description: ClassVar[Description] = Description("The start of the window.", "UTC")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        return _dates(keys.starts_ms)
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return keys.starts_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +176,10 @@ class End:
     schema: ClassVar[Schema] = _DATE
     description: ClassVar[Description] = Description("The end of the window, exclusive.", "UTC")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         length_ms = keys.window.length_ms
         assert length_ms is not None, "all time has no end"
-        return _dates([start_ms + length_ms for start_ms in keys.starts_ms])
+        return np.add(keys.starts_ms, length_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +191,8 @@ class Date:
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
     description: ClassVar[Description] = Description("The day, as 2024-10-31.", "day in UTC")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        days = {start_ms: f"{datetime_of(start_ms):%Y-%m-%d}" for start_ms in set(keys.starts_ms)}
-        return [days[start_ms] for start_ms in keys.starts_ms]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return formatted(keys.starts_ms, "D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +204,8 @@ class Newest:
     schema: ClassVar[Schema] = _DATE
     description: ClassVar[Description] = Description("The time of the newest view that counts here.", "UTC")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        return _dates(figures[NewestTime.name])
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return figures[NewestTime.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +217,7 @@ class Count:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The number of views.", "views")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[ViewCount.name]
 
 
@@ -229,7 +240,7 @@ class Sum:
     def description(self) -> Description:
         return Description(f"The sum of `{self.number}` over the views that have one.", UNIT[self.number])
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[f"{self.number}.sum"]
 
 
@@ -244,7 +255,7 @@ class Revenue:
         "The sum of `price`; a view without one counts REVENUE_PER_VIEW.", UNIT["revenue"]
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return [revenue / MICRO for revenue in figures["revenue.wide_sum"]]
 
 
@@ -269,7 +280,7 @@ class Mean:
             f"The mean of `{self.number}` over the views that have one; null where none has.", UNIT[self.number]
         )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return means(figures[f"{self.number}.sum"], figures[f"{self.number}.count"], SCALE[self.number])
 
 
@@ -284,7 +295,7 @@ class Rated:
         "The number of views that have a rating: what the mean rating is over.", "views"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures["rating.count"]
 
 
@@ -307,7 +318,7 @@ class Max:
     def description(self) -> Description:
         return Description(f"The largest {self.number}; null where no view has one.", UNIT[self.number])
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return scaled(figures[f"{self.number}.max"], SCALE[self.number])
 
 
@@ -330,7 +341,7 @@ class Min:
     def description(self) -> Description:
         return Description(f"The smallest {self.number}; null where no view has one.", UNIT[self.number])
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return scaled(figures[f"{self.number}.min"], SCALE[self.number])
 
 
@@ -358,7 +369,7 @@ class Distinct:
             "users" if self.member == "user_id" else "films",
         )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[f"{self.member}.sketch{self.lg_k}"]
 
 
@@ -373,8 +384,8 @@ class PeakHour:
         "The hour of the day with most views, as 20:00; of equals the earliest.", "hour in TIMEZONE"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        return [f"{by_hour.index(max(by_hour)):02}:00" for by_hour in figures[ViewsByHour.name]]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return [f"{hour:02}:00" for hour in figures[ViewsByHour.name].argmax(axis=1).tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,8 +399,8 @@ class Title:
         "The title in the film's newest view; of views of one time the smallest."
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        return [newest.title for newest in figures[NewestView.name]]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return figures[NewestView.name].title
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,13 +414,13 @@ class NewestGenre:
         "The genre in the film's newest view, as it is shown; of views of one time the smallest."
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        return [newest.genre for newest in figures[NewestView.name]]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return figures[NewestView.name].genre
 
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """A list of the components (movies) with most views; for ties see aggregators.rank_of."""
+    """A list of the components (movies) with most views; for ties see PackedNames.most_viewed."""
 
     limit: int
     of: Literal["movie_id"]
@@ -441,14 +452,10 @@ class Top:
             },
         )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        tops = []
-        for start_ms, (members, held) in zip(keys.starts_ms, figures[COMPONENTS], strict=True):
-            of_members = Keys(keys.window, [start_ms] * len(members), [""] * len(members))
-            columns = [members, *(column.values(of_members, held) for column in self.columns.values())]
-            names = (self.of, *self.columns)
-            tops.append([dict(zip(names, entry, strict=True)) for entry in zip(*columns, strict=True)])
-        return tops
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        counts, names, held = figures[COMPONENTS]
+        members = Keys(keys.window, np.repeat(keys.starts_ms, counts), [""] * len(names))
+        return Lists(counts, [names, *(column.values(members, held) for column in self.columns.values())])
 
 
 TOTAL_USERS: Final = UserFigure("users")
@@ -466,7 +473,7 @@ class Users:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The number of users with a view on the day.", "users")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[TOTAL_USERS.name]
 
 
@@ -481,7 +488,7 @@ class NewUsers:
         "The number of users whose first view ever is on the day.", "users"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[NEW_USERS.name]
 
 
@@ -496,9 +503,8 @@ class ReturningUsers:
         "The number of users with a view on the day and an earlier one on another day.", "users"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        users = zip(figures[TOTAL_USERS.name], figures[NEW_USERS.name], strict=True)
-        return [total - new for total, new in users]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return figures[TOTAL_USERS.name] - figures[NEW_USERS.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,7 +516,7 @@ class Sessions:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The number of sessions that began on the day.", "sessions")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[SESSIONS.name]
 
 
@@ -525,7 +531,7 @@ class SessionMinutes:
         "The mean length of the sessions that began on the day; null where none did.", "minutes"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return means(figures[SESSION_MS.name], figures[SESSIONS.name], 60_000)
 
 
@@ -558,11 +564,9 @@ class TopUsers:
             },
         )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        return [
-            [{"user_id": user, "watch_count": views, "watch_time": minutes} for views, minutes, user in most_active]
-            for most_active in figures[TopUsersOf.name]
-        ]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        tops = [[(user, views, minutes) for views, minutes, user in top] for top in figures[TopUsersOf.name]]
+        return Lists.of(tops, 3)
 
 
 def array_of(properties: Mapping[str, Schema], limit: int) -> Schema:
@@ -571,14 +575,10 @@ def array_of(properties: Mapping[str, Schema], limit: int) -> Schema:
     return {"bsonType": "array", "maxItems": limit, "items": item}
 
 
-def _dates(timestamps_ms: Sequence[int]) -> list[datetime]:
-    dates = {timestamp_ms: datetime_of(timestamp_ms) for timestamp_ms in set(timestamps_ms)}
-    return [dates[timestamp_ms] for timestamp_ms in timestamps_ms]
-
-
-def means(sums: Iterable[int], counts: Iterable[int], scale: int) -> list[float | None]:
+def means(sums: Sequence[int], counts: Sequence[int], scale: int) -> list[float | None]:
     """Of each document the mean in units of `scale`; None where nothing was counted."""
-    return [total / (count * scale) if count else None for total, count in zip(sums, counts, strict=True)]
+    pairs = zip(*(np.asarray(numbers).tolist() for numbers in (sums, counts)), strict=True)  # as integers of any size
+    return [total / (count * scale) if count else None for total, count in pairs]
 
 
 def scaled(values: Iterable[int | None], scale: int) -> list[float | None]:

@@ -7,21 +7,19 @@ components may be too long for one document of the store: it is stored in parts,
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from statistics import median_low
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.aggregators import NewestTime, Part, ViewCount, rank_of
+from movie_stream.aggregates.aggregators import NewestTime, Part, ViewCount
 from movie_stream.aggregates.arrivals import Arrivals
-from movie_stream.aggregates.fields import COMPONENTS, Figures, Keys, Top
+from movie_stream.aggregates.fields import COMPONENTS, Components, Figures, Keys, Top
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.columnar.columns import Bools, Ints
@@ -61,14 +59,14 @@ WindowKey = tuple[str, int]
 """A collection, and a window's start in Unix milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A result document; `rev` is a version vector with one number for each source partition."""
 
     key: DocumentKey
     id: str
     rev: tuple[int, ...]
-    body: dict[str, Any]
+    encoded: bytes
+    """The document as BSON, with `_id`, `_rev` and `_run`."""
     is_new: bool
     """Whether this state has neither made nor restored it before; another owner may have written it."""
 
@@ -139,6 +137,7 @@ class Merger:
         """Blocks in the changelog have up to `block_bytes` (None: BLOCK_BYTES)."""
         self._partitions, self._run, self._block_bytes = partitions, run, block_bytes
         self._results = {result.collection: result for result in results}
+        self._layouts = {result.collection: result.layout(partitions) for result in results}
         self.reset()
 
     def reset(self) -> None:
@@ -254,41 +253,41 @@ class Merger:
         revs, known = np.zeros((len(keys), self._partitions), np.int64), np.zeros(len(keys), np.bool_)
         starts = np.array([key.start_ms for key in keys], np.int64)
         if result.top is not None:
-            yield from _made(result, keys, revs, known, self._top_figures(result, result.top, starts, revs, known))
-            return
-        ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
-        parts = self._groups_of(result.collection)
-        found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
-        for partition, groups, rows in found:
-            present = np.flatnonzero(rows >= 0)
-            revs[present, partition] = groups.label.values[rows[present]] + 1
-            known[present] |= _note_written(groups, rows[present])
-        figures = _merged(result, [(groups, rows) for _, groups, rows in found], len(keys))
-        yield from _made(result, keys, revs, known, figures)
+            figures = self._top_figures(result, result.top, starts, revs, known)
+        else:
+            ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
+            parts = self._groups_of(result.collection)
+            found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
+            for partition, groups, rows in found:
+                present = np.flatnonzero(rows >= 0)
+                revs[present, partition] = groups.label.values[rows[present]] + 1
+                known[present] |= _note_written(groups, rows[present])
+            figures = _merged(result, [(groups, rows) for _, groups, rows in found], len(keys))
+        named = Keys(result.window, starts, [key.value for key in keys])
+        columns = result.columns(named, figures)
+        encoded = self._layouts[result.collection].encode([*columns, *revs.T, self._run], len(keys))
+        return map(Document, keys, columns[0], map(tuple, revs.tolist()), encoded, (~known).tolist())
 
     def _top_figures(self, result: Result, top: Top, starts: Ints, revs: Ints, known: Bools) -> Figures:
         """Of each window the components with most views over all partitions, each merged from its partitions' rows;
         fills in `revs` and `known`.
         """
         parts, names = self._groups_of(result.collection), self._names[top.of]
-        members, newest = list[Ints](), list[int]()
+        members, newest_ms = list[Ints](), np.zeros(len(starts), np.int64)
         for at, start_ms in enumerate(starts.tolist()):
             found = [(groups, np.flatnonzero(groups.starts == start_ms)) for _, groups in parts]
             for (partition, groups), (_, rows) in zip(parts, found, strict=True):
                 revs[at, partition] = (groups.label.values[rows] + 1).sum()
                 known[at] |= _note_written(groups, rows).any()
-            members.append(_most_viewed(found, top.limit, names))
+            ids = np.concatenate([groups.ids[rows] for groups, rows in found], dtype=np.int64)
+            views = np.concatenate([groups.held[ViewCount.name].values[rows] for groups, rows in found])
+            members.append(names.most_viewed(ids, views, top.limit))
             if NewestTime() in result.held:
-                times = (groups.held[NewestTime.name].values[rows].max(initial=0) for groups, rows in found)
-                newest.append(max(map(int, times)))
-        counts = list(map(len, members))
+                newest_ms[at] = max(groups.held[NewestTime.name].values[rows].max(initial=0) for groups, rows in found)
+        counts = np.array([*map(len, members)], np.int64)
         shown, of_window = np.concatenate(members), np.repeat(starts, counts)
         merged = _merged(result, [(groups, groups.find(of_window, shown)) for _, groups in parts], len(shown))
-        texts, bounds = names.texts(shown), pairwise([0, *accumulate(counts)])
-        components = [
-            (texts[begin:end], {name: values[begin:end] for name, values in merged.items()}) for begin, end in bounds
-        ]
-        return {COMPONENTS: components, NewestTime.name: newest}
+        return {COMPONENTS: Components(counts, names.spans(shown), merged), NewestTime.name: newest_ms}
 
     def drop_final(self, allowed_lateness_ms: int, limit: int) -> None:
         """Drops the windows that no source partition can change any more, if more than `limit` rows that can ever be
@@ -500,16 +499,6 @@ def _merged(result: Result, rows_of: Sequence[tuple[Groups, Ints]], count: int) 
     }
 
 
-def _made(
-    result: Result, keys: Sequence[DocumentKey], revs: Ints, known: Bools, figures: Figures
-) -> Iterator[Document]:
-    """The documents of these keys."""
-    named = Keys(result.window, [key.start_ms for key in keys], [key.value for key in keys])
-    ids, bodies = result.document_ids(named), result.documents(named, figures)
-    for key, name, rev, body, is_known in zip(keys, ids, revs.tolist(), bodies, known.tolist(), strict=True):
-        yield Document(key, name, tuple(rev), body, not is_known)
-
-
 def _note_written(groups: Groups, rows: Ints) -> Bools:
     """Notes that the documents of rows are made; returns which rows were in one before."""
     before: Bools = groups.written.values[rows]
@@ -563,15 +552,3 @@ def _by_store_key(groups: Groups, rows: Ints) -> Iterator[tuple[StoreKey, Ints]]
         starts[begins].tolist(), parts[begins].tolist(), np.split(rows, begins[1:]), strict=False
     ):
         yield StoreKey(DocumentKey(groups.result.collection, start, ""), part), part_rows
-
-
-def _most_viewed(found: Sequence[tuple[Groups, Ints]], limit: int, names: PackedNames) -> Ints:
-    """The components with most views over all partitions; for ties see aggregators.rank_of."""
-    total = np.zeros(len(names), np.int64)
-    for groups, rows in found:
-        total[groups.ids[rows]] += groups.held[ViewCount.name].values[rows]  # each component has one row
-    least = 1 if np.count_nonzero(total) <= limit else int(np.partition(total, -limit)[-limit])
-    members = np.flatnonzero(total >= least)
-    found_views = zip(total[members].tolist(), names.texts(members), members.tolist(), strict=True)
-    ranked = heapq.nsmallest(limit, found_views, key=lambda entry: rank_of(entry[0], entry[1]))
-    return np.array([member for _, _, member in ranked], np.int64)

@@ -26,6 +26,7 @@ from movie_stream.aggregates.aggregators import (
 )
 from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.aggregates.fields import COUNT, TEXT, Description, Figures, Keys, Schema, array_of, means, scaled
+from movie_stream.columnar.bson_columns import Lists, Values
 from movie_stream.columnar.columns import Column, Ints
 
 KINDS_AT_MOST: Final = 50
@@ -62,7 +63,7 @@ class RecordCount(_RecordFigure):
     def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
 
-    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+    def merge(self, parts: Sequence[Part], count: int) -> Ints:
         return summed(parts, count)
 
 
@@ -77,7 +78,7 @@ class DelaySum(_RecordFigure):
         return WideColumn()
 
     def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
-        return [(high << 32) + low for high, low in summed(parts, count)]
+        return [(high << 32) + low for high, low in summed(parts, count).tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class Partition:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The partition of the topic of views that the records came by.")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return list(map(int, keys.values))
 
 
@@ -165,7 +166,7 @@ class Records:
         "The number of records of every kind: views, refused ones, and copies whose original counts already.", "records"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[RECORDS.name]
 
 
@@ -185,7 +186,7 @@ class Refused:
     def description(self) -> Description:
         return Description(f"The number of records that were refused as {self.kind}.", "records")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return [sum(records for kind, _, records in refused if kind == self.kind) for refused in figures[REFUSED.name]]
 
 
@@ -208,9 +209,8 @@ class Without:
     def description(self) -> Description:
         return Description(f"The number of views in which `{self.number}` is null or absent.", "views")
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        counts = zip(figures[ViewCount.name], figures[f"{self.number}.count"], strict=True)
-        return [views - having for views, having in counts]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        return figures[ViewCount.name] - figures[f"{self.number}.count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ class NewGenres:
         "The number of genres whose first view ever in the partition is among the views.", "genres"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[NEW_GENRES.name]
 
 
@@ -239,7 +239,7 @@ class Retitled:
         "The number of views whose title is another than that of the film's view before, in the partition.", "views"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return figures[RETITLED.name]
 
 
@@ -255,7 +255,7 @@ class MeanDelay:
         "seconds",
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return means(figures[DELAY.name], figures[TIMED.name], _SECOND_MS)
 
 
@@ -270,7 +270,7 @@ class MaxDelay:
         "The largest of these differences; null where no record has a Kafka timestamp.", "seconds"
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+    def values(self, keys: Keys, figures: Figures) -> Values:
         return scaled(figures[LONGEST_DELAY.name], _SECOND_MS)
 
 
@@ -290,9 +290,6 @@ class RefusedReasons:
         },
     )
 
-    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
-        most_first = (sorted(refused, key=lambda of: (-of[2], of[0], of[1])) for refused in figures[REFUSED.name])
-        return [
-            [{"kind": kind, "reason": reason, "count": records} for kind, reason, records in reasons]
-            for reasons in most_first
-        ]
+    def values(self, keys: Keys, figures: Figures) -> Values:
+        most_first = [sorted(refused, key=lambda of: (-of[2], of[0], of[1])) for refused in figures[REFUSED.name]]
+        return Lists.of(most_first, 3)

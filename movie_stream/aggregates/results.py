@@ -62,6 +62,7 @@ from movie_stream.aggregates.quality_figures import (
     is_record_figure,
 )
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
+from movie_stream.columnar.bson_columns import Layout, Values
 
 By = Literal["genre", "movie_id", "user_id", "partition"]
 """A column that results can be grouped by; or, for figures of records of every kind, the source partition."""
@@ -164,16 +165,18 @@ class Result:
         before = f"{self.prefix}_" if self.prefix else ""
         if self.window is ALL_TIME:
             return [before + value for value in keys.values] if self.by else [self.prefix] * len(keys.values)
-        labels = {start_ms: self.window.label(start_ms) for start_ms in set(keys.starts_ms)}
-        starts = [labels[start_ms] for start_ms in keys.starts_ms]
+        starts = self.window.labels(keys.starts_ms)
         if not self.by:
             return [before + start for start in starts]
         return [f"{before}{value}_{start}" for value, start in zip(keys.values, starts, strict=True)]
 
-    def documents(self, keys: Keys, figures: Figures) -> list[dict[str, Any]]:
-        """The fields of the documents, without `_id`."""
-        columns = [field.values(keys, figures) for field in self.fields.values()]
-        return [dict(zip(self.fields, values, strict=True)) for values in zip(*columns, strict=True)]
+    def columns(self, keys: Keys, figures: Figures) -> list[Values]:
+        """The `_id`s and the fields of the documents, as in the schema."""
+        return [self.document_ids(keys), *(field.values(keys, figures) for field in self.fields.values())]
+
+    def layout(self, partitions: int) -> Layout:
+        """The layout of the documents, whose `_rev` has a number for each source partition."""
+        return Layout(self.schema()["properties"], partitions)
 
     def schema(self) -> dict[str, Any]:
         """The MongoDB JSON schema of the documents."""

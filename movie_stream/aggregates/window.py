@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from movie_stream.columnar.columns import Ints
-from movie_stream.events.timestamps import datetime_of
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """Windows of one length, start inclusive, end exclusive; no length means one window for all time.
 
-    >>> HOUR.label(HOUR.start_of(1_730_385_000_000))
-    '2024-10-31T14:00:00Z'
+    >>> HOUR.labels([HOUR.start_of(1_730_385_000_000)])
+    ['2024-10-31T14:00:00Z']
     """
 
     name: str
@@ -39,9 +39,16 @@ class Window:
         """The start of one timestamp's window."""
         return 0 if self.length_ms is None else timestamp_ms - timestamp_ms % self.length_ms
 
-    def label(self, start_ms: int) -> str:
-        """The start as formatted in an `_id`."""
-        return datetime_of(start_ms).strftime(self.pattern)
+    def labels(self, starts_ms: Sequence[int] | Ints) -> list[str]:
+        """The starts as formatted in an `_id`, by the pattern."""
+        return formatted(starts_ms, "s" if "%S" in self.pattern else "D")
+
+
+def formatted(timestamps_ms: Sequence[int] | Ints, unit: Literal["s", "D"]) -> list[str]:
+    """Unix milliseconds as 2024-10-31T14:30:00Z, or as days, 2024-10-31."""
+    times = np.asarray(timestamps_ms, np.int64).astype("datetime64[ms]")
+    texts: list[str] = np.datetime_as_string(times, unit, "UTC" if unit == "s" else "naive", "unsafe").tolist()
+    return texts
 
 
 MINUTE: Final = Window("minute", 60_000, "%Y-%m-%dT%H:%M:%SZ")

@@ -56,6 +56,13 @@ class Spans(Sequence["bytes | None"]):
         sizes = np.maximum(lengths, 0)
         return cls(text, len(PAD) + np.cumsum(sizes) - sizes, lengths)
 
+    @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> Spans:
+        """These strings in UTF-8, in a buffer of their own."""
+        strings = [text.encode() for text in texts]
+        lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+        return cls(joined(strings), len(PAD) + np.cumsum(lengths) - lengths, lengths)
+
     def __len__(self) -> int:
         return len(self.begins)
 

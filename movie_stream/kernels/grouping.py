@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.kernels.compiled import IntColumnsOut, Ints, Ints32Out, IntsOut, kernel
+from movie_stream.kernels.compiled import Bytes, IntColumnsOut, Ints, Ints32Out, IntsOut, kernel, part
+from movie_stream.kernels.hashing import byte_at
 
 START, KEY, VIEWS, LAST = 0, 1, 2, 3
 """The columns of groups: the start of the window, the value of the column, the number of views, the last view."""
@@ -101,3 +102,41 @@ def keep_newest(
             ties[count] = view
             count += 1
     return count
+
+
+@kernel
+def rank_members(
+    members: Ints, views: Ints, text: Bytes, bounds: Ints, total: IntsOut, top: IntsOut, top_views: IntsOut
+) -> int:
+    """Puts the members with most views into `top`, as many as it has room for, the most viewed first; returns how many.
+
+    A member's views are the sum of those of its rows. Of equals the smaller name, in UTF-8, comes first: member n's is
+    text[bounds[n] : bounds[n + 1]]. `total` has a zero for each member, before and after.
+    """
+    for row in range(len(members)):
+        total[members[row]] += views[row]
+    count = 0
+    for row in range(len(members)):
+        member = members[row]
+        seen, place, total[member] = total[member], count, 0
+        while place > 0 and (
+            top_views[place - 1] < seen
+            or (top_views[place - 1] == seen and is_smaller(text, bounds, member, top[place - 1]))
+        ):
+            place -= 1
+        if seen == 0 or place == len(top):
+            continue
+        count = min(count + 1, len(top))
+        for later in range(count - 1, place, -1):
+            top[later], top_views[later] = top[later - 1], top_views[later - 1]
+        top[place], top_views[place] = member, seen
+    return count
+
+
+@part
+def is_smaller(text: Bytes, bounds: Ints, member: int, other: int) -> bool:
+    """Whether the name of a member is smaller than another's, byte by byte."""
+    begin, end, at, other_end = bounds[member], bounds[member + 1], bounds[other], bounds[other + 1]
+    while begin < end and at < other_end and byte_at(text, begin) == byte_at(text, at):
+        begin, at = begin + 1, at + 1
+    return bool(at < other_end and (begin == end or byte_at(text, begin) < byte_at(text, at)))

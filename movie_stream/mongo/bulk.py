@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
-from bson.errors import InvalidDocument
-from pymongo import InsertOne, UpdateOne
+import bson
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from movie_stream.mongo.changed import Written
 from movie_stream.mongo.client import DUPLICATE_KEY, Collection, address_of, explain
-from movie_stream.mongo.failures import MongoFailed, meaning_of_faults
-from movie_stream.mongo.guard import GuardedDocument, compare, encode, guarded_update, insertion
+from movie_stream.mongo.failures import MongoFailed
+from movie_stream.mongo.guard import GuardedDocument, compare, guarded_update
 from movie_stream.mongo.refusal import reason_of
 from movie_stream.mongo.report import Incomparable, Outranked, Parked, WriteReport
 
-MAX_OPERATIONS: Final = 2_000
-"""The most documents in one request, so that it ends within its time limit."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """The most bytes of documents in one request; a larger document is sent alone."""
 LARGEST_DOCUMENT: Final = 15 * 1024 * 1024
@@ -31,10 +30,36 @@ WriteConflict.
 _REFUSED_DOCUMENT: Final = frozenset({121, 10334, 17419, 17420})
 """DocumentValidationFailure; the three codes for a document that is too large."""
 
-_Encoded = tuple[GuardedDocument, bytes]
+Command = Literal["insert", "update"]
+_OPERATIONS: Final[Mapping[Command, str]] = {"insert": "documents", "update": "updates"}
+"""The field of a command that holds its operations."""
 _Fault = Mapping[str, Any]
-_Result = Mapping[str, Any]
-"""The result of a bulk write: its numbers, and `upserted`, with the `index` of each upsert."""
+
+
+class _Operations(RawBSONDocument):
+    """Operations one after the other, as they stand in a message, into which the driver copies `raw` as it is: an
+    object for each of them would take longer than all the rest of a request.
+    """
+
+    def __init__(self, operations: Iterable[bytes]) -> None:
+        super().__init__(bson.encode({}))
+        self._joined = b"".join(operations)
+
+    @property
+    def raw(self) -> bytes:
+        return self._joined
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Documents of one request, and what is done with each; in an insert, which fails with a duplicate key where a
+    document is stored, that is the document itself.
+    """
+
+    command: Command
+    documents: list[GuardedDocument] = field(default_factory=list)
+    operations: list[bytes] = field(default_factory=list)
+    size: int = 0
 
 
 async def write_guarded(
@@ -49,91 +74,89 @@ async def write_guarded(
     harm, but none counts as acknowledged.
     """
     report = WriteReport()
+    remaining = list(_fitting(documents, report))
     try:
-        for batch in _batches(_encoded(documents, report)):
-            await _write_batch(collection, batch, report, written)
+        for _ in range(_ATTEMPTS):
+            batches = _batches(remaining)
+            remaining = [lost for batch in batches for lost in await _write_batch(collection, batch, report, written)]
+            if not remaining:
+                return report
     except PyMongoError as error:
         raise explain(error, collection) from error
-    return report
+    raise MongoFailed(
+        uri=address_of(collection),
+        cause=f"{len(remaining)} documents of {collection.name} lost {_ATTEMPTS} races for their insertion",
+    )
 
 
-def _encoded(documents: Iterable[GuardedDocument], report: WriteReport) -> Iterator[_Encoded]:
+def _fitting(documents: Iterable[GuardedDocument], report: WriteReport) -> Iterator[GuardedDocument]:
     for document in documents:
         report.sent += 1
-        try:
-            encoded = encode(document)
-        except (InvalidDocument, OverflowError, UnicodeEncodeError) as error:
-            report.parked.append(Parked(document.collection, document.id, f"MongoDB has no such value: {error}"))
-            continue
-        if len(encoded) > LARGEST_DOCUMENT:
-            reason = f"{len(encoded):,} bytes are more than the {LARGEST_DOCUMENT:,} that fit"
+        if (size := len(document.encoded)) > LARGEST_DOCUMENT:
+            reason = f"{size:,} bytes are more than the {LARGEST_DOCUMENT:,} that fit"
             report.parked.append(Parked(document.collection, document.id, reason))
-            continue
-        yield document, encoded
+        else:
+            yield document
 
 
-def _batches(documents: Iterable[_Encoded]) -> Iterator[list[_Encoded]]:
-    """Those that are new, and those that are not, in batches of their own."""
-    batches: dict[bool, list[_Encoded]] = {True: [], False: []}
-    sizes = dict.fromkeys(batches, 0)
-    for document, encoded in documents:
-        kind = document.is_new
-        if batches[kind] and (len(batches[kind]) == MAX_OPERATIONS or sizes[kind] + len(encoded) > MAX_BYTES):
-            yield batches[kind]
-            batches[kind], sizes[kind] = [], 0
-        batches[kind].append((document, encoded))
-        sizes[kind] += len(encoded)
-    yield from filter(None, batches.values())
+def _batches(documents: Iterable[GuardedDocument]) -> Iterator[_Batch]:
+    """Those that are new, to be inserted, and those that are not, in batches of their own."""
+    batches: dict[bool, _Batch] = {}
+    for document in documents:
+        operation = document.encoded if document.is_new else guarded_update(document)
+        batch = batches.get(document.is_new)
+        if batch is None or batch.size + len(operation) > MAX_BYTES:
+            if batch is not None:
+                yield batch
+            batch = batches[document.is_new] = _Batch("insert" if document.is_new else "update")
+        batch.documents.append(document)
+        batch.operations.append(operation)
+        batch.size += len(operation)
+    yield from batches.values()
 
 
 async def _write_batch(
-    collection: Collection, batch: Sequence[_Encoded], report: WriteReport, written: list[Written] | None
-) -> None:
-    stored: list[Written] = []
-    changed = 0
-    insert = batch[0][0].is_new
-    for _ in range(_ATTEMPTS):
-        make = insertion if insert else guarded_update
-        result, faults = await _send(collection, [make(*item) for item in batch])
-        changed += result["nInserted"] + result["nModified"] + result["nUpserted"]
-        inserted = range(len(batch)) if insert else {upserted["index"] for upserted in result["upserted"]}
-        stored += [Written(*item, certain=i in inserted) for i, item in enumerate(batch) if i not in faults]
-        refused = {i: fault for i, fault in faults.items() if fault["code"] in _REFUSED_DOCUMENT}
-        for i, fault in refused.items():
-            document, _ = batch[i]
+    collection: Collection, batch: _Batch, report: WriteReport, written: list[Written] | None
+) -> list[GuardedDocument]:
+    """Returns the documents that are there already, which were taken for new, and those that lost a race: all of them
+    have to be compared by an update.
+    """
+    reply = await _send(collection, batch)
+    faults: dict[int, _Fault] = {fault["index"]: fault for fault in reply.get("writeErrors", ())}
+    for i, fault in faults.items():
+        if fault["code"] in _REFUSED_DOCUMENT:
+            document = batch.documents[i]
             report.parked.append(Parked(document.collection, document.id, reason_of(fault)))
-        batch, insert = [batch[i] for i in faults if i not in refused], False
-        if not batch:
-            break
-    else:
-        raise MongoFailed(
-            uri=address_of(collection),
-            cause=f"{len(batch)} documents of {collection.name} lost {_ATTEMPTS} races for their insertion",
-        )
+    inserted = {upserted["index"] for upserted in reply.get("upserted", ())}
+    changed = reply["n"] if batch.command == "insert" else reply["nModified"] + len(inserted)
     report.changed += changed
-    if changed < len(stored):  # the result does not say which of them were replaced
-        stored = await _classify_unchanged(collection, stored, report)
-    elif written is not None:
-        stored = [item._replace(certain=True) for item in stored]
-    if written is not None:
-        written += stored
+    every = changed + len(faults) == len(batch.documents)
+    if written is not None or not every:
+        stored = [
+            Written(document, every or i in inserted) for i, document in enumerate(batch.documents) if i not in faults
+        ]
+        if not every:  # the reply does not say which of them were replaced
+            stored = await _classify_unchanged(collection, stored, report)
+        if written is not None:
+            written += stored
+    return [batch.documents[i]._replace(is_new=False) for i, fault in faults.items() if fault["code"] in _RACES]
 
 
-async def _send(
-    collection: Collection, operations: Sequence[InsertOne[Any] | UpdateOne]
-) -> tuple[_Result, dict[int, _Fault]]:
-    """Sends a batch; returns the result, and the write errors of single documents by index in the batch."""
-    try:
-        result = await collection.bulk_write(operations, ordered=False)
-    except BulkWriteError as error:
-        if error.details["writeConcernErrors"]:
-            raise
-        faults = {int(fault["index"]): fault for fault in error.details["writeErrors"]}
-        others = [fault for fault in faults.values() if fault["code"] not in _RACES | _REFUSED_DOCUMENT]
-        if others:
-            raise meaning_of_faults(others, address_of(collection)) from error
-        return error.details, faults
-    return result.bulk_api_result, {}
+async def _send(collection: Collection, batch: _Batch) -> Mapping[str, Any]:
+    """The reply to a batch. Raises BulkWriteError for errors other than those of single documents."""
+    reply: Mapping[str, Any] = await collection.database.command(
+        {
+            batch.command: collection.name,
+            "ordered": False,
+            "writeConcern": collection.write_concern.document,
+            _OPERATIONS[batch.command]: [_Operations(batch.operations)],
+        }
+    )
+    unconfirmed = [reply["writeConcernError"]] if "writeConcernError" in reply else []
+    others = [fault for fault in reply.get("writeErrors", ()) if fault["code"] not in _RACES | _REFUSED_DOCUMENT]
+    if unconfirmed or others:
+        raise BulkWriteError({"writeConcernErrors": unconfirmed, "writeErrors": others})
+    return reply
 
 
 async def _classify_unchanged(collection: Collection, sent: Sequence[Written], report: WriteReport) -> list[Written]:

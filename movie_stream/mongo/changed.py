@@ -7,22 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-import bson
-from bson.codec_options import CodecOptions
-
-from movie_stream.mongo.guard import GuardedDocument
+from movie_stream.mongo.guard import GuardedDocument, body_of
 
 REMEMBERED_BYTES: Final = 16 << 20
 """The most bytes of reported documents to remember, as BSON; the oldest are dropped beyond that."""
-_CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
-_OURS: Final = ("_id", "_rev", "_run")
 
 
 class Written(NamedTuple):
-    """A document that is stored in MongoDB as it was sent, and its BSON."""
+    """A document that is stored in MongoDB as it was sent."""
 
     document: GuardedDocument
-    encoded: bytes
     certain: bool
     """See Changed."""
 
@@ -44,9 +38,7 @@ class Changed:
         """The fields that the same Sink reported before; None if there were none, or if they were dropped. Another
         writer may have replaced the document in between.
         """
-        if self._old is None:
-            return None
-        return {name: value for name, value in bson.decode(self._old, _CODEC).items() if name not in _OURS}
+        return None if self._old is None else body_of(self._old)
 
 
 Subscriber = Callable[[Sequence[Changed]], None]
@@ -64,10 +56,10 @@ class ReportedDocuments:
 
     def replace(self, written: Written) -> Changed:
         """Caches a document; returns the change from its previous version."""
-        key = written.document.collection, written.document.id
+        key, encoded = (written.document.collection, written.document.id), written.document.encoded
         old = self._documents.pop(key, None)
-        self._documents[key] = written.encoded
-        self._size += len(written.encoded) - len(old or b"")
+        self._documents[key] = encoded
+        self._size += len(encoded) - len(old or b"")
         while self._size > REMEMBERED_BYTES:
             _, dropped = self._documents.popitem(last=False)
             self._size -= len(dropped)

@@ -10,19 +10,20 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import zip_longest
 from typing import Any, Final, Literal, NamedTuple
 
 import bson
+from bson.codec_options import CodecOptions
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
-from pymongo import InsertOne, UpdateOne
 
 _INT32: Final = struct.Struct("<i")
 _INT64: Final = struct.Struct("<q")
 _EMPTY: Final = bson.encode({})
+_CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+_OURS: Final = ("_id", "_rev", "_run")
 _MARK: Final = 0x5E_C0DE_D0C5_0000
 """The first of the numbers that mark places in an encoded stage."""
 
@@ -30,52 +31,52 @@ Rev = tuple[int, ...]
 Order = Literal["newer", "older", "equal", "incomparable"]
 
 
-@dataclass(frozen=True, slots=True)
-class GuardedDocument:
-    """A document to be stored: `body` is the document without `_id`, `_rev` and `_run`."""
+class GuardedDocument(NamedTuple):
+    """A document to be stored."""
 
     collection: str
     id: str
     rev: Rev
     run: int
-    body: Mapping[str, Any] = field(repr=False)
+    encoded: bytes
+    """The document as BSON, with `_id`, `_rev` and `_run`."""
     is_new: bool = False
     """Whether nothing is likely to be stored under this `_id`: an insert is tried first, which is much cheaper."""
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """The document without `_id`, `_rev` and `_run`."""
+        return body_of(self.encoded)
 
-def encode(document: GuardedDocument) -> bytes:
-    """The document as BSON.
+
+def guarded(collection: str, name: str, rev: Rev, run: int, body: Mapping[str, Any]) -> GuardedDocument:
+    """The document with this `_id` and body.
 
     Raises bson.errors.InvalidDocument, OverflowError or UnicodeEncodeError for values that BSON cannot represent.
     """
-    return bson.encode(
-        {
-            "_id": document.id,
-            **document.body,
-            "_rev": [Int64(number) for number in document.rev],
-            "_run": Int64(document.run),
-        }
-    )
+    guard = {"_rev": [Int64(number) for number in rev], "_run": Int64(run)}
+    return GuardedDocument(collection, name, rev, run, bson.encode({"_id": name, **body, **guard}))
 
 
-def insertion(document: GuardedDocument, encoded: bytes) -> InsertOne[RawBSONDocument]:
-    """An insert, which fails with a duplicate key where a document is stored, whatever that is: then update it."""
-    return InsertOne(RawBSONDocument(encoded))
+def body_of(encoded: bytes) -> dict[str, Any]:
+    """An encoded document without `_id`, `_rev` and `_run`."""
+    return {name: value for name, value in bson.decode(encoded, _CODEC).items() if name not in _OURS}
 
 
-def guarded_update(document: GuardedDocument, encoded: bytes) -> UpdateOne:
-    """An upsert that replaces the stored document if it is older, and else leaves it unchanged.
+def guarded_update(document: GuardedDocument) -> bytes:
+    """An upsert, as BSON, that replaces the stored document if it is older, and else leaves it unchanged.
 
     The filter is `_id` alone: with the condition in the filter, an upsert whose condition is false would try to insert,
     and lose races. The stage is encoded already: as objects, the condition takes more memory than the document.
     """
-    stage = _stage(tuple(map(bool, document.rev)))
+    stage, encoded = _stage(tuple(map(bool, document.rev))), document.encoded
     before, guard = bytearray(stage.before), (*document.rev, document.run)
     for place, size in stage.sizes:
         _INT32.pack_into(before, place, size + len(encoded))
     for place, number in stage.numbers:
         _INT64.pack_into(before, place, guard[number])
-    return UpdateOne({"_id": document.id}, [RawBSONDocument(bytes(before) + encoded + stage.after)], upsert=True)
+    update = [RawBSONDocument(bytes(before) + encoded + stage.after)]
+    return bson.encode({"q": {"_id": document.id}, "u": update, "upsert": True})
 
 
 class _Stage(NamedTuple):

@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 from movie_stream.mongo.bulk import write_guarded
 from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, address_of, explain, linearizable, majority_acknowledged
 from movie_stream.mongo.failures import MongoAway, MongoFailed
-from movie_stream.mongo.guard import GuardedDocument, Rev
+from movie_stream.mongo.guard import Rev, guarded
 from movie_stream.mongo.report import WriteReport
 
 PARTIALS: Final = "_partials"
@@ -39,7 +39,7 @@ class PartialsStore:
         """
         return await write_guarded(
             self._collection,
-            [GuardedDocument(PARTIALS, key, rev, run, {"payload": Binary(data)}) for key, rev, run, data in partials],
+            [guarded(PARTIALS, key, rev, run, {"payload": Binary(data)}) for key, rev, run, data in partials],
         )
 
     async def load(self, keys: Sequence[str], run: int) -> AsyncIterator[tuple[str, bytes]]:
@@ -101,7 +101,7 @@ class PartialsStore:
         raise MongoAway(uri=address_of(self._collection), cause="a primary that was deposed has answered")
 
     async def _first_mark(self, partition: int, run: int, position: int) -> bool:
-        document = GuardedDocument(PARTIALS, _mark_id(partition), (position,), run, {"payload": Binary(b"")})
+        document = guarded(PARTIALS, _mark_id(partition), (position,), run, {"payload": Binary(b"")})
         report = await write_guarded(self._collection, [document])
         for refused in (*report.parked, *report.incomparable):
             raise MongoFailed(uri=address_of(self._collection), cause=f"{PARTIALS} does not take a mark: {refused}")

@@ -22,7 +22,7 @@ from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, StoreK
 from movie_stream.aggregates.refused import OpenOriginals
 from movie_stream.aggregates.users import Users
 from movie_stream.columnar.columns import Ints
-from movie_stream.mongo.guard import GuardedDocument, Rev
+from movie_stream.mongo.guard import GuardedDocument, Rev, guarded
 from movie_stream.tables import checkpoint, table
 from movie_stream.tables.checkpoint import Chain, CheckpointId, CountedCheckpoint, Cursor, EntryRecord
 from movie_stream.tables.claim import claim_in
@@ -308,7 +308,7 @@ def mark_not_checked(patch: pytest.MonkeyPatch) -> None:
 
 def mark_without_majority(patch: pytest.MonkeyPatch) -> None:
     async def mark(self: FakeMongo, partition: int, run: int, known: int | None, position: int) -> bool:
-        self.replace(GuardedDocument("_partials", f"mark {partition}", (position,), run, {}))
+        self.replace(guarded("_partials", f"mark {partition}", (position,), run, {}))
         return True
 
     patch.setattr(FakeMongo, "mark", mark)

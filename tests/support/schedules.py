@@ -43,7 +43,7 @@ from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
 from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
 from movie_stream.mongo.failures import MongoAway
-from movie_stream.mongo.guard import GuardedDocument, Rev, compare
+from movie_stream.mongo.guard import GuardedDocument, Rev, compare, guarded
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Chain, Cursor, decode
@@ -401,7 +401,7 @@ class FakeMongo:
             for _ in range(SLOW_SAVE):  # long enough for what is being moved to change
                 await turn()
         return await self.write(
-            [GuardedDocument(_PARTIALS, key, rev, run, {"payload": load}) for key, rev, run, load in partials]
+            [guarded(_PARTIALS, key, rev, run, {"payload": load}) for key, rev, run, load in partials]
         )
 
     async def load(self, keys: Sequence[str], run: int) -> AsyncIterator[tuple[str, bytes]]:
@@ -422,7 +422,7 @@ class FakeMongo:
         there = (await self.marks([partition], run)).get(partition, 0)
         if there < (known or 0):
             return False
-        await self.write([GuardedDocument(_PARTIALS, f"mark {partition}", (position,), run, {})])
+        await self.write([guarded(_PARTIALS, f"mark {partition}", (position,), run, {})])
         return True
 
     @property

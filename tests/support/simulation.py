@@ -14,6 +14,7 @@ from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.aggregates.merger import Evicted, Merger, StoreKey
 from movie_stream.aggregates.refused import replay_header
 from movie_stream.events.chunk import Chunk, chunk_of
+from movie_stream.mongo.guard import body_of
 from tests.support.reference import Record, views
 
 Copies = Mapping[tuple[int, int], int]
@@ -61,7 +62,7 @@ def counted(*events: Mapping[str, object]) -> dict[str, dict[str, dict[str, Any]
     merger.apply(chunk_of(0, 0, [message for _, message in accumulator.partials(1)]))
     documents: dict[str, dict[str, dict[str, Any]]] = {result.collection: {} for result in results.RESULTS}
     for document in merger.documents(limit=10**9):
-        documents[document.key.collection][document.id] = document.body
+        documents[document.key.collection][document.id] = body_of(document.encoded)
     return documents
 
 
@@ -178,7 +179,7 @@ def merged(
                 collection = documents.setdefault(document.key.collection, {})
                 old, _ = collection.get(document.id, ((0,) * partitions, {}))
                 assert np.all(np.array(document.rev) >= old), "a document's revision went back"
-                collection[document.id] = (document.rev, {"_id": document.id, **document.body})
+                collection[document.id] = (document.rev, {"_id": document.id, **body_of(document.encoded)})
             luck = rng.random()
             if luck < 0.3:
                 evict(merger, store, Rules().allowed_lateness_ms, rng.choice((0, 10)))

@@ -13,7 +13,7 @@ import pytest
 
 from movie_stream.mongo import alerts
 from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.guard import GuardedDocument
+from movie_stream.mongo.guard import guarded
 from movie_stream.mongo.schema import NameTaken, ensure, missing
 from movie_stream.mongo.sink import Sink
 from movie_stream.settings import Settings
@@ -98,8 +98,8 @@ async def test_a_field_that_is_missing_or_of_another_type_is_refused(db: Databas
     del good["_id"]
     bad = {f"without {field}": {k: v for k, v in good.items() if k != field} for field in good}
     bad |= {f"{field} as bytes": {**good, field: b"x"} for field in good}
-    documents = [GuardedDocument(collection, what, (1,), 1, body) for what, body in bad.items()]
-    report = await Sink(db).write([*documents, GuardedDocument(collection, name, (1,), 1, good)])
+    documents = [guarded(collection, what, (1,), 1, body) for what, body in bad.items()]
+    report = await Sink(db).write([*documents, guarded(collection, name, (1,), 1, good)])
     assert {parked.id for parked in report.parked} == set(bad)
     assert report.changed == 1
     for field in ("_rev", "_run"):
@@ -118,7 +118,7 @@ async def test_a_changed_validator_and_a_changed_view_are_replaced(db: Database)
     assert await states(db, listing("name")) == {"changed": 2, "there": INTERNAL + 1}
     assert await states(db, listing("name")) == {"there": INTERNAL + 3}
     body = {"top": [{"name": "a"}, {"name": "b"}]}
-    assert (await Sink(db).write([GuardedDocument("counts", "x", (1,), 1, body)])).parked == []
+    assert (await Sink(db).write([guarded("counts", "x", (1,), 1, body)])).parked == []
     assert await db["counts_flat"].find().sort("rank", 1).to_list(None) == [
         {"_id": "x_1", "rank": 1, "name": "a"},
         {"_id": "x_2", "rank": 2, "name": "b"},
@@ -169,8 +169,8 @@ async def test_flat_views(db: Database) -> None:
     day = {"date": "2024-10-31", "timestamp": hour.replace(hour=0)}
     report = await Sink(db).write(
         [
-            GuardedDocument("top_movies", "top_movies_x", (1,), 1, {"timestamp": hour, "top_movies": films}),
-            GuardedDocument("top_users", "top_users_x", (1,), 1, {**day, "top_users": users}),
+            guarded("top_movies", "top_movies_x", (1,), 1, {"timestamp": hour, "top_movies": films}),
+            guarded("top_users", "top_users_x", (1,), 1, {**day, "top_users": users}),
         ]
     )
     assert report.parked == []

@@ -19,7 +19,7 @@ from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
 from movie_stream.events.chunk import chunk_of
 from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.guard import GuardedDocument
+from movie_stream.mongo.guard import GuardedDocument, body_of, guarded
 from movie_stream.mongo.schema import ensure
 from movie_stream.mongo.sink import Sink
 from movie_stream.settings import Settings
@@ -63,7 +63,7 @@ def documents_of(views: Sequence[dict[str, Any]], rev: int = 1) -> list[GuardedD
     accumulator.apply(chunk_of(0, 0, [*records, b"[]"]))
     merger.apply(chunk_of(0, 0, [message for _, message in accumulator.partials(1)]))
     return [
-        GuardedDocument(document.key.collection, document.id, (rev,), 1, document.body)
+        guarded(document.key.collection, document.id, (rev,), 1, body_of(document.encoded))
         for document in merger.documents(limit=10**9)
     ]
 

@@ -27,6 +27,7 @@ from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.chunk import Chunk, Records, chunk_of
+from movie_stream.mongo.guard import body_of
 from tests.support import reference
 from tests.support.examples import examples
 from tests.support.reference import Documents, Record, views
@@ -46,7 +47,10 @@ def merged(*messages: Iterable[tuple[int, bytes]], sources: int = 1) -> Document
     merger.apply(chunk_of(0, 0, [message for some in messages for _, message in some]))
     documents: Documents = {}
     for document in merger.documents(10**9):
-        documents.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+        documents.setdefault(document.key.collection, {})[document.id] = {
+            "_id": document.id,
+            **body_of(document.encoded),
+        }
     return documents
 
 

@@ -84,8 +84,10 @@ def test_every_figure_of_every_group(some: list[View], window: Window, by_key: b
             [some[row] for row in group if some[row].time_ms == time]
             for group, time in zip(rows, grouped.newest.tolist(), strict=True)
         ]
-        wanted = [(of[0].time_ms, min(v.title for v in of), min(v.spelling for v in of)) for of in newest]
-        assert titles.read(np.arange(len(rows)) + 1) == wanted
+        at = np.arange(len(rows)) + 1
+        assert titles.time_ms.values[at].tolist() == [of[0].time_ms for of in newest]
+        assert titles.title.names.texts(titles.title.ids.values[at]) == [min(v.title for v in of) for of in newest]
+        assert titles.genre.names.texts(titles.genre.ids.values[at]) == [min(v.spelling for v in of) for of in newest]
     hours = ViewsByHour().column(batch.vocabulary, live=True)
     hours.grow(len(rows))
     ViewsByHour().update(hours, np.arange(len(rows))[::-1].copy(), grouped)

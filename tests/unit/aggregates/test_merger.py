@@ -15,7 +15,7 @@ from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Document, DocumentKey, Merger, RunSuperseded, StoreKey
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
-from movie_stream.mongo.guard import compare
+from movie_stream.mongo.guard import body_of, compare
 from tests.support import reference
 from tests.support.examples import examples
 from tests.support.reference import Record, views
@@ -94,7 +94,10 @@ def test_a_revision_grows_with_every_change_of_every_partition() -> None:
     apply(merger, sent(first))
     document = by_id(merger.documents(100))[name]
     assert document.rev == (4 + 2, 0, 1)
-    assert [(movie["movie_id"], movie["views"]) for movie in document.body["top_movies"]] == [("m1", 3), ("m2", 2)]
+    assert [(movie["movie_id"], movie["views"]) for movie in body_of(document.encoded)["top_movies"]] == [
+        ("m1", 3),
+        ("m2", 2),
+    ]
     apply(merger, old)
     assert merger.documents(100) == [], "older partials change nothing"
 
@@ -202,7 +205,7 @@ def test_an_evicted_key_is_loaded_with_the_next_partial() -> None:
     name = "top_movies_2024-10-31T00:00:00Z"
     assert before[name].rev == (1, 1, 1)
     assert after[name].rev == (1, 1, 1 + 2)
-    assert [(movie["movie_id"], movie["views"]) for movie in after[name].body["top_movies"]] == [
+    assert [(movie["movie_id"], movie["views"]) for movie in body_of(after[name].encoded)["top_movies"]] == [
         ("m0", 2),
         ("m1", 1),
         ("m9", 1),
@@ -219,7 +222,7 @@ def test_what_changes_while_it_is_being_stored_stays() -> None:
     merger.evict({one.store_key: one.rev for one in packed})
     fetch(merger, {})
     kept = by_id(merger.documents(10**9))
-    assert kept["hourly_2024-10-31T00:00:00Z"].body["total_views"] == 4
+    assert body_of(kept["hourly_2024-10-31T00:00:00Z"].encoded)["total_views"] == 4
     assert "sci-fi_2024-10-31" not in kept
 
 
@@ -306,7 +309,10 @@ def test_evictions_restores_and_idle_partitions_do_not_show(seed: int, monkeypat
         apply(merger, sent(states[p]))
         fetch(merger, store)
         for document in merger.documents(rng.choice((1, 10**9))):
-            documents.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+            documents.setdefault(document.key.collection, {})[document.id] = {
+                "_id": document.id,
+                **body_of(document.encoded),
+            }
         if rng.random() < 0.3:
             evict(merger, store, LATENESS_MS, rng.choice((0, 10)))
         if rng.random() < 0.4 and not merger.dirty:
@@ -317,7 +323,10 @@ def test_evictions_restores_and_idle_partitions_do_not_show(seed: int, monkeypat
                 merger.load(entry)
             merger.loaded(old.position, None)
     for document in merger.documents(10**9):
-        documents.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+        documents.setdefault(document.key.collection, {})[document.id] = {
+            "_id": document.id,
+            **body_of(document.encoded),
+        }
     wanted = reference.expected(logs, reference.Rules(allowed_lateness_ms=LATENESS_MS))
     assert reference.same(documents, wanted.documents) == []
 
@@ -330,5 +339,5 @@ def test_more_films_than_the_list_has_room_for() -> None:
         apply(merger, sent(source(p, *events_of)))
     found: dict[str, dict[str, Any]] = {}
     for document in merger.documents(10**9):
-        found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+        found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **body_of(document.encoded)}
     assert found["top_movies"] == reference.expected(records).documents["top_movies"]

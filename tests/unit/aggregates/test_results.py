@@ -27,9 +27,11 @@ from movie_stream.aggregates.fields import (
 from movie_stream.aggregates.merger import DocumentKey, Merger
 from movie_stream.aggregates.quality_figures import Records
 from movie_stream.aggregates.results import RESULTS, Result
-from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR
+from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
 from movie_stream.events.chunk import chunk_of
-from movie_stream.events.contract import MICRO
+from movie_stream.events.contract import MAX_TIMESTAMP_MS, MICRO
+from movie_stream.events.timestamps import datetime_of
+from movie_stream.mongo.guard import body_of
 from tests.support import reference
 from tests.support.reference import views
 
@@ -80,7 +82,7 @@ def test_a_new_result_is_one_entry() -> None:
     merger.apply(chunk_of(0, 0, [message for _, message in state.partials(1)]))
     (document,) = merger.documents(9)
     assert document.id == "films_2024-10-31"
-    assert document.body == {
+    assert body_of(document.encoded) == {
         "timestamp": reference.date(1_730_332_800_000),
         "views": 3,
         "films": 2,
@@ -117,6 +119,12 @@ def test_averages_combine_exactly(millionths: list[int], times: int) -> None:
     [mean], [rated] = Mean("rating").values(keys, figures), Rated().values(keys, figures)
     assert [round((mean or 0) * rated * MICRO)] == figures["rating.sum"]
     assert (mean is None) == (rated == 0)
+
+
+@given(st.lists(st.integers(1, MAX_TIMESTAMP_MS), min_size=1), st.sampled_from([MINUTE, HOUR, DAY]))
+def test_a_windows_label_is_its_start_by_the_pattern(times_ms: list[int], window: Window) -> None:
+    starts = [window.start_of(time_ms) for time_ms in times_ms]
+    assert window.labels(starts) == [datetime_of(start).strftime(window.pattern) for start in starts]
 
 
 def test_a_key_as_text() -> None:

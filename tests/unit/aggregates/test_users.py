@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
 from movie_stream.events.chunk import chunk_of
+from movie_stream.mongo.guard import body_of
 from tests.support import reference
 from tests.support.examples import examples
 from tests.support.reference import Documents, Record, views
@@ -49,7 +50,10 @@ def documents(
     found: Documents = {}
     for document in merger.documents(10**9):
         if document.key.collection in ("active_users", "top_users"):
-            found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+            found.setdefault(document.key.collection, {})[document.id] = {
+                "_id": document.id,
+                **body_of(document.encoded),
+            }
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,3 +105,14 @@ def test_what_pack_did_not_make_is_an_error() -> None:
         with pytest.raises(ValueError, match="expected names of"):
             packed.unpack(text, np.array(lengths, np.int32).tobytes())
     assert len(packed) == 0
+
+
+@given(st.lists(st.tuples(alike | wide, st.integers(0, 3)), max_size=30), st.integers(1, 8))
+def test_the_most_viewed_come_first_and_of_equals_the_smaller(views: list[tuple[str, int]], limit: int) -> None:
+    packed, total = PackedNames(), Counter[str]()
+    ids = packed.ids([name for name, _ in views])
+    for name, count in views:
+        total[name] += count
+    ranked = sorted((name for name in total if total[name]), key=lambda name: (-total[name], name))
+    found = packed.most_viewed(ids, np.array([count for _, count in views], np.int64), limit)
+    assert packed.texts(found) == ranked[:limit]

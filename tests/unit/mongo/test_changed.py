@@ -6,12 +6,12 @@ import pytest
 
 from movie_stream.mongo import changed
 from movie_stream.mongo.changed import Changed, ReportedDocuments, Written
-from movie_stream.mongo.guard import GuardedDocument, encode
+from movie_stream.mongo.guard import guarded
 
 
 def reported(remembered: ReportedDocuments, name: str, figure: int, collection: str = "c") -> Changed:
-    document = GuardedDocument(collection, name, (figure,), 1, {"figure": figure})
-    return remembered.replace(Written(document, encode(document), certain=True))
+    document = guarded(collection, name, (figure,), 1, {"figure": figure})
+    return remembered.replace(Written(document, certain=True))
 
 
 def test_the_body_that_was_reported_before_is_the_old_one() -> None:
@@ -24,7 +24,7 @@ def test_the_body_that_was_reported_before_is_the_old_one() -> None:
 
 def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     remembered = ReportedDocuments()
-    size = len(encode(GuardedDocument("c", "a", (1,), 1, {"figure": 1})))
+    size = len(guarded("c", "a", (1,), 1, {"figure": 1}).encoded)
     monkeypatch.setattr(changed, "REMEMBERED_BYTES", 2 * size)
     for name in "abac":  # a is remembered anew before c comes
         reported(remembered, name, 1)

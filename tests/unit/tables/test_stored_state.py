@@ -10,6 +10,7 @@ from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
+from movie_stream.mongo.guard import body_of
 from movie_stream.tables.checkpoint import Chain
 from tests.support import reference
 from tests.support.simulation import TOPIC, chunk_of_records
@@ -61,7 +62,7 @@ def test_an_earlier_state_is_counted_on_with(stored: StoredState) -> None:
     merger.fetched(fetched, asked)
     found: reference.Documents = {}
     for document in merger.documents(10**9):
-        found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+        found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **body_of(document.encoded)}
     assert found.keys() == {result.collection for result in RESULTS}
     of_these = {name: {i: wanted.documents[name][i] for i in documents} for name, documents in found.items()}
     assert reference.same(found, of_these) == []
