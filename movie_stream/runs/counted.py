@@ -48,7 +48,7 @@ class Checkpoints:
             ends = await offsets.ends(self._reader, self._topic_partitions)
             for tp, end in ends.items():
                 if end > self._read_to.get(tp, 0):
-                    await self._read(tp, end, run)
+                    await self._read(tp, run)
         return self._furthest
 
     async def positions(self, run: int) -> dict[int, int]:
@@ -59,14 +59,16 @@ class Checkpoints:
             for tp in self._topic_partitions
         }
 
-    async def _read(self, tp: TopicPartition, end: int, run: int | frozenset[str]) -> None:
+    async def _read(self, tp: TopicPartition, run: int | frozenset[str]) -> None:
         while True:
             oldest = (await offsets.beginnings(self._reader, [tp]))[tp]
+            # Only now, since a worker deletes a changelog up to a newer checkpoint, which an earlier end may precede.
+            end = (await offsets.ends(self._reader, [tp]))[tp]
             try:
                 found = await self._since(tp, max(oldest, self._read_to.get(tp, 0)), end, run)
                 break
-            except OffsetOutOfRangeError:  # a worker has deleted the changelog meanwhile, up to a newer checkpoint
-                end = (await offsets.ends(self._reader, [tp]))[tp]
+            except OffsetOutOfRangeError:
+                continue  # it was deleted meanwhile
         self._read_to[tp] = end
         if found:
             before = self._furthest.get(tp.partition)

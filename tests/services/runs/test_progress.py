@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from movie_stream.errors import TopicMissing
+from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
+from movie_stream.runs.counted import Checkpoints
 from movie_stream.runs.progress import Progress, TableProgress, record_count, wait_until_counted
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, encode
@@ -97,6 +100,28 @@ async def test_it_waits_for_the_events_in_all_partitions_and_then_for_the_partia
         assert await TableProgress(settings, reader, events, 3).progress(run) == Progress(9, 9)
         assert (await TableProgress(settings, reader, partials, 3).progress(run)).lag == 0
         assert await TableProgress(settings, reader, events, 3).progress(None) == Progress(9, 0)
+
+
+async def test_a_changelog_that_is_cut_while_it_is_read_still_has_its_checkpoint(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner writes a newer checkpoint and deletes all before it, once the reader has asked for the ends."""
+    await topics.ensure(settings)
+    run, [changelog, _] = await begin(settings), Topics.of(settings).changelogs.values()
+    counting = Writer(settings, changelog, run)
+    await counting.reached(3)
+    beginnings = offsets.beginnings
+
+    async def cut(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> offsets.Offsets:
+        monkeypatch.setattr(offsets, "beginnings", beginnings)
+        end = await offsets.ends(reader, tps)
+        await counting.reached(7)
+        return end
+
+    async with client.reader(settings) as reader:
+        checkpoints = Checkpoints(settings, reader, changelog, 3)
+        monkeypatch.setattr(offsets, "beginnings", cut)
+        assert await checkpoints.positions(run.number) == {0: 7, 1: 0, 2: 0}
 
 
 async def test_what_strangers_commit_says_nothing(settings: Settings) -> None:
