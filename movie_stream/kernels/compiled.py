@@ -121,11 +121,13 @@ class Kernel(Generic[P, R]):
         return f"{self.__module__.rpartition('.')[2]}.{self.__name__}"
 
     @property
-    def parameters(self) -> dict[str, Array | None]:
-        """Its parameters: arrays, or None for an integer."""
+    def parameters(self) -> dict[str, Array | str]:
+        """Its parameters: arrays, or the annotation of what is none."""
         annotations = {name: kind for name, kind in self.python.__annotations__.items() if name != "return"}
         return {
-            name: None if kind == "int" else Array(*_ARRAYS[kind.removesuffix("Out")], kind.endswith("Out"))
+            name: Array(*_ARRAYS[array], kind.endswith("Out"))
+            if (array := kind.removesuffix("Out")) in _ARRAYS
+            else kind
             for name, kind in annotations.items()
         }
 

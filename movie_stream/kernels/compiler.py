@@ -30,6 +30,7 @@ from numba.np.arrayobj import populate_array
 from movie_stream.kernels.compiled import Kernel
 from movie_stream.kernels.machine_code import ITEMS, OUTSIDE, Array
 
+_SCALARS: Final = {"int": types.int64, "bool": types.boolean, "np.uint64": types.uint64}
 _WORD: Final = ir.IntType(64)
 _INT: Final = ir.IntType(32)
 _ADDRESS: Final = ir.IntType(8).as_pointer()
@@ -78,15 +79,7 @@ _dispatchers: Final[dict[Kernel[Any, Any], Any]] = {}
 @global_compiler_lock  # type: ignore[untyped-decorator]
 def object_file(kernel: Kernel[Any, Any]) -> bytes:
     """The machine code of a kernel, with an entry for ctypes, which has the kernel's name."""
-    signature = tuple(
-        types.int64
-        if kind is None
-        else types.Array(numba.from_dtype(np.dtype(kind.item)), kind.dimensions, "C", readonly=not kind.written)
-        for kind in kernel.parameters.values()
-    )
-    dispatcher = _dispatcher(kernel)
-    dispatcher.compile(signature)
-    compiled = dispatcher.overloads[signature]
+    [compiled] = _dispatcher(kernel).overloads.values()
     library = _context.codegen().create_library(f"entry.{kernel.name}")
     library.add_ir_module(_entry(kernel, compiled, library))
     library.add_linking_library(compiled.library)
@@ -94,7 +87,7 @@ def object_file(kernel: Kernel[Any, Any]) -> bytes:
 
 
 def _dispatcher(kernel: Kernel[Any, Any]) -> Any:
-    """What Numba calls a function, and those that it calls."""
+    """What Numba calls a function, compiled for its annotations, and those that it calls."""
     if kernel not in _dispatchers:
         python = kernel.python
         callees = {name: _dispatcher(callee) for name, callee in kernel.callees.items()}
@@ -108,7 +101,16 @@ def _dispatcher(kernel: Kernel[Any, Any]) -> Any:
             no_cfunc_wrapper=True,
             forceinline=not kernel.exported,
         )(inner)
+        _dispatchers[kernel].compile(tuple(map(_type, kernel.parameters.values())))
+        _dispatchers[kernel].disable_compile()
     return _dispatchers[kernel]
+
+
+def _type(kind: Array | str) -> Any:
+    """What Numba calls the type of a parameter."""
+    if isinstance(kind, str):
+        return _SCALARS[kind]
+    return types.Array(numba.from_dtype(np.dtype(kind.item)), kind.dimensions, "C", readonly=not kind.written)
 
 
 def _entry(kernel: Kernel[Any, Any], compiled: Any, library: Any) -> Any:
@@ -120,13 +122,13 @@ def _entry(kernel: Kernel[Any, Any], compiled: Any, library: Any) -> Any:
     taken: list[Any] = []
     integers = 0
     for at, (kind, typed) in enumerate(zip(kernel.parameters.values(), compiled.signature.args, strict=True)):
-        if kind is None:
-            taken.append(_field(builder, words, 8 * integers))
-            integers += 1
-        else:
+        if isinstance(kind, Array):
             argument = _field(builder, arguments, _ARGUMENTS + 8 * at, _ADDRESS)
             _check(builder, kind, argument, known, 1 + at)
             taken.append(_array(builder, typed, argument))
+        else:
+            taken.append(_field(builder, words, 8 * integers))
+            integers += 1
     callee = _context.declare_function(module, compiled.fndesc)
     returned = compiled.signature.return_type
     status, value = _context.call_conv.call_function(builder, callee, returned, compiled.signature.args, taken)

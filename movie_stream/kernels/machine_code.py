@@ -80,16 +80,16 @@ def link(name: str, code: bytes) -> int:
     return int(_linked[-1][name])
 
 
-def function(name: str, address: int, parameters: Mapping[str, Array | None], returns: str) -> Callable[..., Any]:
-    """The function at an address: its parameters are arrays, and integers, which are None there. It returns what the
+def function(name: str, address: int, parameters: Mapping[str, Array | str], returns: str) -> Callable[..., Any]:
+    """The function at an address: its parameters are arrays, and integers, of the annotation "int". It returns what the
     annotation says.
 
     It raises TypeError if an argument is not what the parameter says, and IndexError if the code checks bounds, and an
     index is outside.
     """
     kinds = list(parameters.values())
-    arrays = {at: kind for at, kind in enumerate(kinds) if kind is not None}
-    integers = [at for at, kind in enumerate(kinds) if kind is None]
+    arrays = {at: kind for at, kind in enumerate(kinds) if isinstance(kind, Array)}
+    integers = [at for at, kind in enumerate(kinds) if kind == "int"]
     count = 0 if returns == "None" else returns.count(",") + 1
     results_type, pack = c_int64 * count, Struct(f"{len(integers)}q").pack
     finish: Callable[[Any], Any] = itemgetter(*range(count)) if count else _nothing
