@@ -16,6 +16,7 @@ import pytest
 
 from movie_stream.kernels import compiled
 
+INSTALLED: Final = Path(compiled.__file__).parents[1]
 SIZE: Final = """
 import sys
 import numpy as np
@@ -30,6 +31,57 @@ STORED: Final = {"records.find_records.o", "records.read_records.o", "records.si
 """Among others, of the modules that SIZE imports."""
 SLOWEST: Final = ("json_objects.read_objects.o", "json_writer.write_objects.o")
 """They are begun first."""
+
+
+ARGUMENTS: Final = """
+import pickle
+import numpy as np
+from movie_stream.kernels.strings import copy_strings
+
+def copied(**other):
+    text, out = np.frombuffer(b"copied", np.uint8), np.zeros(6, np.uint8)
+    spans = {"begins": np.array([0]), "lengths": np.array([6]), "places": np.array([0])}
+    given = {"text": text, **spans, "out": out, **other}
+    copy_strings(*given.values())
+    return given["out"].tobytes()
+
+class Ours(np.ndarray):
+    pass
+
+for name, same in {
+    "text": pickle.loads(pickle.dumps(np.frombuffer(b"copied", np.uint8))),
+    "begins": np.array([0], np.longlong),
+    "lengths": np.array([6]).view(Ours),
+    "places": np.zeros(1, np.dtype("<i8", metadata={"of": "ours"})),
+}.items():
+    assert copied(**{name: same}) == b"copied", name
+for name, wrong in {
+    "text": [b"copied", np.zeros(6, np.int8), np.zeros((1, 6), np.uint8), np.zeros(12, np.uint8)[::2], None],
+    "begins": [[0], np.zeros(1, np.int32), np.zeros(1, np.uint64), np.zeros(1), np.zeros(1, ">i8"), np.int64(0)],
+    "places": [np.frombuffer(bytes(9), np.uint8)[1:].view(np.int64)],
+    "out": [np.frombuffer(bytes(6), np.uint8)],
+}.items():
+    for one in wrong:
+        try:
+            print("wrongly taken:", copied(**{name: one}))
+        except TypeError as error:
+            assert f"strings.copy_strings, {name}: expected an array of " in str(error), error
+from movie_stream.kernels.records import size_of_record
+for arguments in [(0,), (0, 1, 2), (0, 2**63), (0, -(2**63) - 1), (0, 1.0), (0, None)]:
+    try:
+        print("wrongly taken:", size_of_record(np.zeros(20, np.uint8), *arguments))
+    except TypeError as error:
+        assert str(error).startswith("records.size_of_record"), error
+print(size_of_record(np.zeros(20, np.uint8), np.int32(0), True))
+"""
+OUTSIDE: Final = """
+import numpy as np
+from movie_stream.kernels.strings import copy_strings
+try:
+    copy_strings(*np.zeros((1, 1), np.uint8), *np.full((3, 1), 7), np.zeros(1, np.uint8))
+except IndexError as error:
+    print(error)
+"""
 
 
 @pytest.fixture
@@ -134,6 +186,16 @@ def test_a_signal_ends_the_compilation_at_once(package: Path, tmp_path: Path, si
     assert process.returncode != 0
     assert psutil.wait_procs(children, timeout=60)[1] == []
     assert not [path for path in package.rglob("*.o") if path.name in SLOWEST], "it did not wait for these"
+
+
+def test_arguments_are_checked(tmp_path: Path) -> None:
+    assert said(run(INSTALLED, tmp_path / "cache", ARGUMENTS)) == "1"
+
+
+@pytest.mark.long
+def test_where_bounds_are_checked_an_index_outside_is_an_error(tmp_path: Path) -> None:
+    outside = run(INSTALLED, tmp_path / "cache", OUTSIDE, NUMBA_BOUNDSCHECK="1")
+    assert said(outside) == "strings.copy_strings: an index is outside of its array"
 
 
 def test_without_numba_it_is_the_plain_function(package: Path, tmp_path: Path) -> None:
