@@ -111,11 +111,6 @@ class Kernel(Generic[P, R]):
         self._run = machine_code.function(self.name, address, self.parameters, returns)
 
     @property
-    def is_ready(self) -> bool:
-        """Whether a call compiles nothing."""
-        return self._run is not None or not COMPILED or store.read(self.name) is not None
-
-    @property
     def name(self) -> str:
         """Its name in the store."""
         return f"{self.__module__.rpartition('.')[2]}.{self.__name__}"

@@ -72,7 +72,6 @@ class _Context(CPUContext):  # type: ignore[misc]
 
 
 _context: Final = _Context(cpu_target.typing_context, "cpu")
-cpu_target.__dict__["_toplevel_target_context"] = _context
 _dispatchers: Final[dict[Kernel[Any, Any], Any]] = {}
 
 
@@ -193,6 +192,7 @@ def _field(builder: Any, base: Any, offset: int, kind: Any = _WORD) -> Any:
 
 def main() -> None:
     """Compiles what is asked for."""
+    cpu_target.__dict__["_toplevel_target_context"] = _context  # for all that this process compiles
     gc.disable()  # the process is short, and makes millions of small objects
     asked: SimpleQueue[str] = SimpleQueue()
     Thread(target=_listen, args=(asked,), daemon=True).start()

@@ -20,9 +20,10 @@ INSTALLED: Final = Path(compiled.__file__).parents[1]
 SIZE: Final = """
 import sys
 import numpy as np
+from movie_stream.kernels import store
 from movie_stream.kernels.compiled import COMPILED
 from movie_stream.kernels.records import size_of_record
-before = size_of_record.is_ready
+before = store.read(size_of_record.name) is not None
 size = size_of_record(np.frombuffer(bytes([6, 1, 2, 3]) + bytes(16), np.uint8), 0, 4)
 print(COMPILED, before, size)
 assert "numba" not in sys.modules
@@ -33,6 +34,14 @@ SLOWEST: Final = ("json_objects.read_objects.o", "json_writer.write_objects.o")
 """They are begun first."""
 
 
+STOPPED: Final = """
+from threading import Event
+from movie_stream.kernels import records, store
+from movie_stream.kernels.compiled import compile_imported
+stopped = Event()
+compile_imported(lambda missing: stopped.set(), stopped)
+print(store.read(records.read_records.name))
+"""
 ARGUMENTS: Final = """
 import pickle
 import numpy as np
@@ -94,7 +103,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def run(package: Path, home: Path, script: str = SIZE, **settings: str) -> subprocess.Popen[str]:
-    """A process that calls one kernel, and prints whether it is compiled, was stored before, and what it returned."""
+    """A process that calls one kernel, and prints whether it runs compiled, was stored before, and what it returned."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(package.parent),
@@ -169,7 +178,7 @@ def test_what_is_stored_runs_without_numba(package: Path, tmp_path: Path) -> Non
     hidden = "import importlib.metadata as m, importlib.util as u\n"
     hidden += "found, u.find_spec = u.find_spec, lambda name: None if name == 'numba' else found(name)\n"
     hidden += "m.version = lambda name: m.distribution('no-such-' + name).version\n"
-    assert said(run(package, tmp_path / "cache", hidden + SIZE)) == "False True 4"
+    assert said(run(package, tmp_path / "cache", hidden + SIZE)) == "False False 4"
     (package.parent / "numba.py").unlink()
     assert said(run(package, tmp_path / "cache")) == "True False 4"
     assert said(run(package, tmp_path / "cache", hidden + SIZE)) == "True True 4"
@@ -198,6 +207,11 @@ def test_where_bounds_are_checked_an_index_outside_is_an_error(tmp_path: Path) -
     assert said(outside) == "strings.copy_strings: an index is outside of its array"
 
 
+def test_it_is_stopped_by_another_thread(package: Path, tmp_path: Path) -> None:
+    assert said(run(package, tmp_path / "cache", STOPPED)) == "None"
+    assert stored(package) == []
+
+
 def test_without_numba_it_is_the_plain_function(package: Path, tmp_path: Path) -> None:
-    assert said(run(package, tmp_path / "cache", NUMBA_DISABLE_JIT="1")) == "False True 4"
+    assert said(run(package, tmp_path / "cache", NUMBA_DISABLE_JIT="1")) == "False False 4"
     assert stored(package) == []
