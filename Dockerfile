@@ -28,14 +28,17 @@ RUN python -m venv --without-pip /opt/movie-stream \
  && find . -type d -name tests -prune -exec rm -rf {} + \
  && find . \( -name '*.pyi' -o -name '*.a' \) -delete \
  && find . -name '*.so' ! -path './numpy*' -exec strip --strip-unneeded {} +
-# The kernels, in machine code for any processor of this architecture: else each start would compile them.
-RUN /opt/movie-stream/bin/python -m movie_stream.kernels
+# The kernels, in machine code for any processor of this architecture: else each start would compile them. Nothing else
+# needs Numba. -P: those that are installed, not those of this folder.
+RUN /opt/movie-stream/bin/python -P -m movie_stream.kernels \
+ && rm -rf /opt/movie-stream/lib/python*/site-packages/numba /opt/movie-stream/lib/python*/site-packages/numba-*.dist-info \
+ && /opt/movie-stream/bin/python -P -m movie_stream.kernels | grep 'compiled already'
 # The bytecode of what commands import, Python's own modules among it, and of nothing else: the root is read-only, and to
 # compile them at each start would double its time; all that is installed would be twice as much.
 ENV PYTHONPYCACHEPREFIX=/opt/movie-stream/pycache
-RUN /opt/movie-stream/bin/python -c 'import movie_stream.probe, movie_stream.cli, movie_stream.app, pkgutil, importlib, sys; \
-      [importlib.import_module(m.name) for m in pkgutil.walk_packages(["movie_stream"], "movie_stream.") \
-       if not m.name.startswith(("movie_stream.embedded", "movie_stream.app"))]'
+RUN /opt/movie-stream/bin/python -P -c 'import movie_stream.probe, movie_stream.cli, movie_stream.app, pkgutil, importlib, sys; \
+      [importlib.import_module(m.name) for m in pkgutil.walk_packages(movie_stream.__path__, "movie_stream.") \
+       if not m.name.startswith(("movie_stream.embedded", "movie_stream.app", "movie_stream.kernels.compiler"))]'
 
 FROM python:3.13-slim
 RUN groupadd --gid 10001 movie-stream \

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pkgutil import resolve_name
+from threading import Event
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -71,9 +72,12 @@ async def connect(
     """
     kernels = asyncio.create_task(_ready_kernels())
     try:
-        return await _connect(settings, stack, group, cadence, subscribers)
-    finally:
+        connected = await _connect(settings, stack, group, cadence, subscribers)
         await kernels
+        return connected
+    finally:
+        kernels.cancel()
+        await asyncio.gather(kernels, return_exceptions=True)
 
 
 async def _connect(
@@ -130,7 +134,11 @@ async def _ready_kernels() -> None:
             "Numba is not installed, or NUMBA_DISABLE_JIT is set: records are decoded one by one, many times slower; "
             "install it with: pip install 'movie-stream[fast]'"
         )
-    await asyncio.to_thread(compile_imported, started)
+    stopped = Event()
+    try:
+        await asyncio.to_thread(compile_imported, started, stopped)
+    finally:
+        stopped.set()
 
 
 async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, names: Topics) -> None:

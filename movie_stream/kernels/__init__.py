@@ -1,7 +1,8 @@
 """Loops over plain arrays, compiled: the innermost work on bytes and integers, one function each.
 
-compiled.py compiles them, once, where Numba is installed; without it they run as the plain Python functions that they
-are. `python -m movie_stream.kernels` (__main__.py) compiles all.
+compiled.py has them compiled, once, where Numba is installed; without it they run as the plain Python functions that
+they are. children.py starts the processes in which compiler.py compiles, store.py keeps what they made,
+and machine_code.py loads and calls it. `python -m movie_stream.kernels` (__main__.py) compiles all.
 
 records.py reads the records of Kafka's batches, json_objects.py plain JSON records. hashing.py hashes strings,
 hash_tables.py numbers strings and pairs of integers. grouping.py computes the figures of groups of views, sketches.py

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pkgutil import iter_modules
+from signal import SIGINT
 
 from movie_stream import kernels
 from movie_stream.kernels.compiled import COMPILED, compile_imported
@@ -15,11 +17,14 @@ def main() -> None:
         print("Numba is not installed, or is switched off: nothing to compile.")
         return
     for module in iter_modules(kernels.__path__):
-        if module.name != "__main__":
+        if module.name not in ("__main__", "compiler"):
             import_module(f"{kernels.__name__}.{module.name}")
-    count = compile_imported(
-        lambda missing: print(f"Compiling {missing} kernels; this takes some seconds.", flush=True)
-    )
+    try:
+        count = compile_imported(
+            lambda missing: print(f"Compiling {missing} kernels; this takes some seconds.", flush=True)
+        )
+    except KeyboardInterrupt:
+        sys.exit(128 + SIGINT)
     if not count:
         print("All kernels are compiled already.")
 

@@ -4,22 +4,92 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from movie_stream.kernels import compiled
 
+INSTALLED: Final = Path(compiled.__file__).parents[1]
 SIZE: Final = """
+import sys
 import numpy as np
-from movie_stream.kernels.compiled import COMPILED, folders
+from movie_stream.kernels import store
+from movie_stream.kernels.compiled import COMPILED
 from movie_stream.kernels.records import size_of_record
-before = size_of_record.is_ready
+before = store.read(size_of_record.name) is not None
 size = size_of_record(np.frombuffer(bytes([6, 1, 2, 3]) + bytes(16), np.uint8), 0, 4)
 print(COMPILED, before, size)
+assert "numba" not in sys.modules
+"""
+STORED: Final = {"records.find_records.o", "records.read_records.o", "records.size_of_record.o"}
+"""Among others, of the modules that SIZE imports."""
+SLOWEST: Final = ("json_objects.read_objects.o", "json_writer.write_objects.o")
+"""They are begun first."""
+
+
+STOPPED: Final = """
+from threading import Event
+from movie_stream.kernels import records, store
+from movie_stream.kernels.compiled import compile_imported
+stopped = Event()
+compile_imported(lambda missing: stopped.set(), stopped)
+print(store.read(records.read_records.name))
+"""
+ARGUMENTS: Final = """
+import pickle
+import numpy as np
+from movie_stream.kernels.strings import copy_strings
+
+def copied(**other):
+    text, out = np.frombuffer(b"copied", np.uint8), np.zeros(6, np.uint8)
+    spans = {"begins": np.array([0]), "lengths": np.array([6]), "places": np.array([0])}
+    given = {"text": text, **spans, "out": out, **other}
+    copy_strings(*given.values())
+    return given["out"].tobytes()
+
+class Ours(np.ndarray):
+    pass
+
+for name, same in {
+    "text": pickle.loads(pickle.dumps(np.frombuffer(b"copied", np.uint8))),
+    "begins": np.array([0], np.longlong),
+    "lengths": np.array([6]).view(Ours),
+    "places": np.zeros(1, np.dtype("<i8", metadata={"of": "ours"})),
+}.items():
+    assert copied(**{name: same}) == b"copied", name
+for name, wrong in {
+    "text": [b"copied", np.zeros(6, np.int8), np.zeros((1, 6), np.uint8), np.zeros(12, np.uint8)[::2], None],
+    "begins": [[0], np.zeros(1, np.int32), np.zeros(1, np.uint64), np.zeros(1), np.zeros(1, ">i8"), np.int64(0)],
+    "places": [np.frombuffer(bytes(9), np.uint8)[1:].view(np.int64)],
+    "out": [np.frombuffer(bytes(6), np.uint8)],
+}.items():
+    for one in wrong:
+        try:
+            print("wrongly taken:", copied(**{name: one}))
+        except TypeError as error:
+            assert f"strings.copy_strings, {name}: expected an array of " in str(error), error
+from movie_stream.kernels.records import size_of_record
+for arguments in [(0,), (0, 1, 2), (0, 2**63), (0, -(2**63) - 1), (0, 1.0), (0, None)]:
+    try:
+        print("wrongly taken:", size_of_record(np.zeros(20, np.uint8), *arguments))
+    except TypeError as error:
+        assert str(error).startswith("records.size_of_record"), error
+print(size_of_record(np.zeros(20, np.uint8), np.int32(0), True))
+"""
+OUTSIDE: Final = """
+import numpy as np
+from movie_stream.kernels.strings import copy_strings
+try:
+    copy_strings(*np.zeros((1, 1), np.uint8), *np.full((3, 1), 7), np.zeros(1, np.uint8))
+except IndexError as error:
+    print(error)
 """
 
 
@@ -32,8 +102,8 @@ def package(tmp_path: Path) -> Path:
     return copy
 
 
-def run(package: Path, home: Path, **settings: str) -> subprocess.Popen[str]:
-    """A process that calls one kernel, and prints whether it is compiled, was stored before, and what it returned."""
+def run(package: Path, home: Path, script: str = SIZE, **settings: str) -> subprocess.Popen[str]:
+    """A process that calls one kernel, and prints whether it runs compiled, was stored before, and what it returned."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(package.parent),
@@ -42,7 +112,7 @@ def run(package: Path, home: Path, **settings: str) -> subprocess.Popen[str]:
         **settings,
     }
     return subprocess.Popen(
-        [sys.executable, "-c", SIZE], cwd=package.parent, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], cwd=package.parent, env=environment, stdout=subprocess.PIPE, text=True
     )
 
 
@@ -52,6 +122,15 @@ def said(process: subprocess.Popen[str]) -> str:
     return text.strip()
 
 
+def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Those that it has once it has any."""
+    while process.poll() is None:
+        if children := psutil.Process(process.pid).children():
+            return children
+        time.sleep(0.01)
+    raise AssertionError(f"it ended with {process.returncode}")
+
+
 def stored(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file() and "kernels-" in path.parent.name)
 
@@ -59,7 +138,7 @@ def stored(folder: Path) -> list[str]:
 def test_it_is_compiled_once_by_however_many_processes(package: Path, tmp_path: Path) -> None:
     together = [run(package, tmp_path / "cache") for _ in range(3)]
     assert {said(process).rsplit(" ", 1)[1] for process in together} == {"4"}
-    assert stored(package) == ["records.size_of_record.pickle"]
+    assert {*stored(package)} >= STORED
     assert said(run(package, tmp_path / "cache")) == "True True 4"
     assert stored(tmp_path / "cache") == []
 
@@ -68,20 +147,21 @@ def test_it_is_compiled_once_by_however_many_processes(package: Path, tmp_path: 
 def test_what_cannot_be_written_to_is_read_and_the_users_cache_is_written(package: Path, tmp_path: Path) -> None:
     (package / "kernels" / "__pycache__").touch()  # no folder, so nothing can be stored in it, not even by root
     assert said(run(package, tmp_path / "cache")) == "True False 4"
-    assert stored(tmp_path / "cache") == ["records.size_of_record.pickle"]
+    assert {*stored(tmp_path / "cache")} >= STORED
     assert said(run(package, tmp_path / "cache")) == "True True 4"
     (tmp_path / "nowhere").touch()
     assert said(run(package, tmp_path / "nowhere")) == "True False 4", "compiled, and kept by nobody"
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("damaged", [b"", b"\x80", b"not a pickle"])
-def test_what_is_damaged_is_compiled_anew(package: Path, tmp_path: Path, damaged: bytes) -> None:
+def test_what_is_damaged_is_compiled_anew(package: Path, tmp_path: Path) -> None:
     assert said(run(package, tmp_path / "cache")) == "True False 4"
-    [path] = package.rglob("records.size_of_record.pickle")
-    path.write_bytes(damaged)
-    assert said(run(package, tmp_path / "cache")) == "True True 4"
-    assert len(path.read_bytes()) > 1_000
+    [path] = package.rglob("records.size_of_record.o")
+    whole = path.read_bytes()
+    for damaged in (b"", b"no object", whole[:-1], whole[:-100] + bytes(100), whole.replace(b"ELF", b"FLE")):
+        path.write_bytes(damaged)
+        assert said(run(package, tmp_path / "cache")) == "True False 4"
+        assert path.read_bytes() != damaged
 
 
 @pytest.mark.long
@@ -92,6 +172,46 @@ def test_a_changed_kernel_is_compiled_anew(package: Path, tmp_path: Path) -> Non
     assert said(run(package, tmp_path / "cache")) == "True False 7"
 
 
+@pytest.mark.long
+def test_what_is_stored_runs_without_numba(package: Path, tmp_path: Path) -> None:
+    (package.parent / "numba.py").write_text("raise AssertionError('imported')")
+    hidden = "import importlib.metadata as m, importlib.util as u\n"
+    hidden += "found, u.find_spec = u.find_spec, lambda name: None if name == 'numba' else found(name)\n"
+    hidden += "m.version = lambda name: m.distribution('no-such-' + name).version\n"
+    assert said(run(package, tmp_path / "cache", hidden + SIZE)) == "False False 4"
+    (package.parent / "numba.py").unlink()
+    assert said(run(package, tmp_path / "cache")) == "True False 4"
+    assert said(run(package, tmp_path / "cache", hidden + SIZE)) == "True True 4"
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_ends_the_compilation_at_once(package: Path, tmp_path: Path, signal_number: signal.Signals) -> None:
+    process = run(package, tmp_path / "cache", "import movie_stream.kernels.__main__ as m; m.main()")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Compiling ")
+    children = children_of(process)
+    process.send_signal(signal_number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert psutil.wait_procs(children, timeout=60)[1] == []
+    assert not [path for path in package.rglob("*.o") if path.name in SLOWEST], "it did not wait for these"
+
+
+def test_arguments_are_checked(tmp_path: Path) -> None:
+    assert said(run(INSTALLED, tmp_path / "cache", ARGUMENTS)) == "1"
+
+
+@pytest.mark.long
+def test_where_bounds_are_checked_an_index_outside_is_an_error(tmp_path: Path) -> None:
+    outside = run(INSTALLED, tmp_path / "cache", OUTSIDE, NUMBA_BOUNDSCHECK="1")
+    assert said(outside) == "strings.copy_strings: an index is outside of its array"
+
+
+def test_it_is_stopped_by_another_thread(package: Path, tmp_path: Path) -> None:
+    assert said(run(package, tmp_path / "cache", STOPPED)) == "None"
+    assert stored(package) == []
+
+
 def test_without_numba_it_is_the_plain_function(package: Path, tmp_path: Path) -> None:
-    assert said(run(package, tmp_path / "cache", NUMBA_DISABLE_JIT="1")) == "False True 4"
+    assert said(run(package, tmp_path / "cache", NUMBA_DISABLE_JIT="1")) == "False False 4"
     assert stored(package) == []
