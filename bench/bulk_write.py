@@ -15,11 +15,12 @@ from time import monotonic, process_time
 from typing import Any, Final
 
 import bson
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, UpdateOne
 
 from bench.meter import LAST
+from movie_stream.agents.publish import DOCUMENTS_AT_ONCE
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.mongo.bulk import MAX_OPERATIONS
 from movie_stream.mongo.client import ACKNOWLEDGED
 from movie_stream.mongo.guard import GuardedDocument, guarded_update
 
@@ -45,8 +46,9 @@ def operations(file: Path) -> Iterator[UpdateOne]:
         while size := documents.read(4):
             encoded = size + documents.read(int.from_bytes(size, "little") - 4)
             document = bson.decode(encoded)
-            guard = GuardedDocument(file.stem, document["_id"], tuple(document["_rev"]), document["_run"], document)
-            yield guarded_update(guard, encoded)
+            rev, run = tuple(document["_rev"]), document["_run"]
+            update = RawBSONDocument(guarded_update(GuardedDocument(file.stem, document["_id"], rev, run, encoded)))
+            yield UpdateOne({"_id": document["_id"]}, [*update["u"]], upsert=True)
 
 
 def main(folder: str, uri: str, database: str) -> None:
@@ -57,7 +59,7 @@ def main(folder: str, uri: str, database: str) -> None:
         for file in sorted(Path(folder).glob(f"*{ENDING}")):
             collection = client[database].get_collection(file.stem, write_concern=ACKNOWLEDGED)
             coming = operations(file)
-            while batch := list(islice(coming, MAX_OPERATIONS)):
+            while batch := list(islice(coming, DOCUMENTS_AT_ONCE)):
                 began_s, began_cpu_s = monotonic(), process_time()
                 result = collection.bulk_write(batch, ordered=False)
                 wall_s, cpu_s = wall_s + monotonic() - began_s, cpu_s + process_time() - began_cpu_s
