@@ -137,7 +137,9 @@ class Users:
             listed.append(self._days.find(np.full(len(users), day), users))
             if len(users) == limit:
                 least[at] = views[listed[at]].min()
-        touched = np.unique(touched[views[touched] >= least[days.group_of]])
+        is_near = np.zeros(len(views), np.bool_)
+        is_near[touched[views[touched] >= least[days.group_of]]] = True
+        touched = np.flatnonzero(is_near)
         for day, row, before in zip((days.starts // _DAY_MS).tolist(), rows, listed, strict=True):
             held[row] = self._most(limit, np.union1d(before, touched[self._days.day[touched] == day]))
 
