@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from movie_stream.aggregates.vocabulary import Names, Vocabulary
+from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import Window
 from movie_stream.columnar.columns import Bools, Ints
 from movie_stream.columnar.hyperloglog import Hashes
@@ -25,7 +25,6 @@ class Batch:
     """Columns of equal length, one row a view, in the order of the log."""
 
     vocabulary: Vocabulary
-    users: Names
     index: Ints
     """The index of each record in its chunk."""
     offset: Ints
@@ -33,10 +32,11 @@ class Batch:
     local_hour: Ints
     """0 to 23, in TIMEZONE."""
     ids: dict[str, Ints]
-    """genre (by slug), movie_id, title, spelling (the genre trimmed): numbers in the vocabulary. user_id: numbers in
-    `users`, -1 for users not yet known.
+    """genre (by slug), movie_id, title, spelling (the genre trimmed): numbers in the vocabulary. And user_id, once
+    it is known that the views count.
     """
-    user_names: Spans
+    names: dict[str, Spans]
+    """The texts of movie_id and user_id."""
     numbers: dict[str, Ints]
     """rating, price and revenue in millionths, duration in minutes; MISSING if absent."""
 
@@ -50,7 +50,7 @@ class Batch:
             self,
             **columns,
             ids={name: ids[rows] for name, ids in self.ids.items()},
-            user_names=self.user_names.take(rows),
+            names={name: spans.take(rows) for name, spans in self.names.items()},
             numbers={name: number[rows] for name, number in self.numbers.items()},
         )
 
@@ -63,17 +63,14 @@ class Batch:
             self,
             **columns,
             ids={name: np.concatenate([ids, others.ids[name]]) for name, ids in self.ids.items()},
-            user_names=self.user_names.concat(others.user_names),
+            names={name: spans.concat(others.names[name]) for name, spans in self.names.items()},
             numbers={name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
         )
 
     @cached_property
     def hashes(self) -> Mapping[str, Hashes]:
         """The stable hashes of movie_id and user_id."""
-        return {
-            "movie_id": self.vocabulary.movies.hashes(self.ids["movie_id"]),
-            "user_id": self.users.hashes(self.ids["user_id"]),
-        }
+        return {name: spans.stable_hashes() for name, spans in self.names.items()}
 
 
 class GroupedBatch:

@@ -194,8 +194,10 @@ def compact(names: PackedNames, used_by: Iterable[Naming]) -> None:
         return
     holders = list(used_by)
     columns = [column for holder in holders for column in holder.names_in(names)]
-    used = np.unique(np.concatenate([column.values for column in columns] or [np.zeros(0, np.int64)]))
-    used = used[used >= 0]
+    is_used = np.zeros(len(names) + 1, np.bool_)  # the last entry is of -1
+    for column in columns:
+        is_used[column.values] = True
+    used = np.flatnonzero(is_used[:-1])
     if len(names) <= 2 * len(used) + 10_000:
         return
     renamed = np.full(len(names) + 1, -1, np.int64)  # the last entry maps -1 to -1

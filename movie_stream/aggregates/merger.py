@@ -544,7 +544,7 @@ def _by_store_key(groups: Groups, rows: Ints) -> Iterator[tuple[StoreKey, Ints]]
             yield StoreKey(key), np.array([row], np.int64)
         return
     starts = groups.starts[rows]
-    parts = (groups.names.hashes(groups.ids[rows]) % np.uint64(PARTS)).astype(np.int64)
+    parts = (groups.names.spans(groups.ids[rows]).stable_hashes() % np.uint64(PARTS)).astype(np.int64)
     order = np.lexsort((parts, starts))
     rows, starts, parts = rows[order], starts[order], parts[order]
     begins = np.flatnonzero(np.append(True, (np.diff(starts) != 0) | (np.diff(parts) != 0))[: len(rows)])

@@ -31,7 +31,7 @@ class Reader:
     def read(self, chunk: Chunk) -> tuple[Batch, list[Refusal]]:
         """The valid views among the records, in log order, and the refusals, by index in the chunk.
 
-        It adds no users, since a view may not count: see `add_users`.
+        Their users have no numbers yet, since a view may not count: see `add_users`.
         """
         views, rows, genres = self._plain(chunk)
         refusals: list[Refusal] = []
@@ -48,8 +48,8 @@ class Reader:
         return self._batch(chunk, rows, views, genres), refusals
 
     def add_users(self, batch: Batch) -> None:
-        """Adds the users of these views."""
-        batch.ids["user_id"] = self._users.add(batch.user_names, batch.ids["user_id"])
+        """Adds the numbers of the users of these views; new users get new ones."""
+        batch.ids["user_id"] = self._users.numbered(batch.names["user_id"])
 
     def _plain(self, chunk: Chunk) -> tuple[Views, Ints, Ints]:
         """The valid views among the plain records, their indices in the chunk, and the numbers of their genres."""
@@ -68,7 +68,6 @@ class Reader:
         price = views.numbers["price"]
         return Batch(
             vocabulary=self._vocabulary,
-            users=self._users,
             index=rows,
             offset=chunk.offsets[rows],
             timestamp_ms=views.timestamp_ms,
@@ -78,9 +77,8 @@ class Reader:
                 "spelling": spelling,
                 "movie_id": self._vocabulary.movies.numbered(views.texts["movie_id"]),
                 "title": self._vocabulary.titles.numbered(views.texts["title"]),
-                "user_id": self._users.find(views.texts["user_id"]),
             },
-            user_names=views.texts["user_id"],
+            names={name: views.texts[name] for name in ("movie_id", "user_id")},
             numbers={
                 "rating": views.numbers["rating"],
                 "duration": views.numbers["duration"],

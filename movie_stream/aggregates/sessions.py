@@ -8,12 +8,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.columnar.columns import AnyInts, Column, Ints
-from movie_stream.kernels.users import USED, join_sessions
+from movie_stream.columnar.columns import Column, Ints
+from movie_stream.kernels.users import USED, join_sessions, keep_open, list_sessions
 
 _NEVER: Final = np.iinfo(np.int64).max
 _NONE: Final = -1
-_USERS_AT_ONCE: Final = 1 << 16
 
 Rows = NDArray[np.int32]
 
@@ -58,9 +57,14 @@ class Sessions:
         """Grows the columns to this number of users; new ones have no session."""
         self._head.grow(count)
 
-    def find(self, users: AnyInts) -> Intervals:
-        """The intervals of these users, in no particular order."""
-        return self._at(*self._walk(users))
+    def of(self, users: Rows) -> tuple[Rows, Ints, Ints]:
+        """The number of intervals of each of these distinct users, and the starts and ends of all their intervals, in
+        order of time for each user.
+        """
+        counts, (start, end) = np.empty(len(users), np.int32), np.empty((2, len(self)), np.int64)
+        lists = self._head.values, self._next.values, self._start.values, self._end.values
+        used = list_sessions(users, *lists, counts, start, end)
+        return counts, start[:used], end[:used]
 
     def join(self, views: Intervals, threshold_ms: int, days_ms: Ints) -> Joined:
         """Joins views with the sessions that they extend or bridge, or begins sessions, view by view.
@@ -69,39 +73,32 @@ class Sessions:
         """
         count = len(views.user)
         changes, long = np.zeros((2, len(days_ms) + 1), np.int64), np.empty((3, count), np.int64)
-        self._grow(len(self) + count)
+        for column in self._columns():
+            column.reserve(len(self) + count)
         found = join_sessions(
             *(views.user, views.start, views.end, self._gap_ms, threshold_ms - self._gap_ms),
-            *(self._head.values, self._next.values, self._start.values, self._end.values, self._rows),
+            *(self._head.values, self._next.room, self._start.room, self._end.room, self._rows),
             *(days_ms, changes, long),
         )
-        self._grow(int(self._rows[USED]))
+        for column in self._columns():
+            column.values = column.room[: self._rows[USED]]
         return Joined(*changes, *long[:, :found])
-
-    def _grow(self, length: int) -> None:
-        for column in (self._next, self._start, self._end):
-            column.grow(length)
 
     def drop_expired(self, threshold_ms: int) -> None:
         """Drops the intervals that no view at or after the threshold can extend, once they are a quarter of all rows.
 
         The others are laid out by user, without free rows.
         """
-        if 4 * np.count_nonzero(self._open(threshold_ms)) > 3 * len(self._end.values):
+        count = int(np.count_nonzero(self._open(threshold_ms)))
+        if 4 * count > 3 * len(self):
             return
-        users, kept = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-        for at in range(0, len(self._head.values), _USERS_AT_ONCE):
-            user, rows = self._walk(np.arange(at, min(at + _USERS_AT_ONCE, len(self._head.values)), dtype=np.int32))
-            order = np.argsort(user, kind="stable")
-            order = order[self._end.values[rows[order]] >= threshold_ms - self._gap_ms]
-            users.append(user[order])
-            kept.append(rows[order])
-        rows = np.concatenate(kept)
-        for column in (self._next, self._start, self._end):
-            column.keep(rows)
-        self._rows[:] = _NONE, len(rows)
-        self._head.values[:] = _NONE
-        self._link(np.concatenate(users), np.arange(len(rows), dtype=np.int32))
+        before = self._next.values, self._start.values, self._end.values
+        self._next, self._start, self._end = Column(np.int32), Column(np.int64), Column(np.int64)
+        for column in self._columns():
+            column.grow(count)
+        kept = self._next.values, self._start.values, self._end.values
+        keep_open(threshold_ms - self._gap_ms, self._head.values, *before, *kept)
+        self._rows[:] = _NONE, count
 
     def oldest_start(self, threshold_ms: int) -> int:
         """The earliest start of an open session, in Unix milliseconds."""
@@ -114,26 +111,5 @@ class Sessions:
     def _open(self, threshold_ms: int) -> NDArray[np.bool_]:
         return self._end.values >= threshold_ms - self._gap_ms
 
-    def _at(self, user: AnyInts, rows: Rows) -> Intervals:
-        return Intervals(user, self._start.values[rows], self._end.values[rows])
-
-    def _walk(self, users: AnyInts) -> tuple[AnyInts, Rows]:
-        """Traverses all lists in parallel; returns the user and the row of each interval."""
-        owners, found = [users[:0]], [np.zeros(0, np.int32)]
-        rows = self._head.values[users]
-        while len(users := users[active := rows != _NONE]):
-            rows = rows[active]
-            owners.append(users)
-            found.append(rows)
-            rows = self._next.values[rows]
-        return np.concatenate(owners), np.concatenate(found)
-
-    def _link(self, user: AnyInts, rows: Rows) -> None:
-        """Links the intervals of each user; they have to be sorted by user."""
-        if not len(user):
-            return
-        begins = np.diff(user, prepend=-1) != 0
-        after = np.roll(rows, -1)
-        after[np.roll(begins, -1)] = _NONE
-        self._next.values[rows] = after
-        self._head.values[user[begins]] = rows[begins]
+    def _columns(self) -> tuple[Column, ...]:
+        return self._next, self._start, self._end

@@ -21,7 +21,7 @@ class UserDays:
 
     >>> days = UserDays()
     >>> days.grow_users(3)
-    >>> days.add(np.array([9, 9, 8]), np.array([0, 2, 2])).tolist(), len(days)
+    >>> days.count(np.array([9, 9, 8]), np.array([0, 2, 2]), np.array([90, 90, 90])).tolist(), len(days)
     ([0, 1, 2], 3)
     >>> days.find(np.array([8, 8]), np.array([2, 0])).tolist()
     [2, -1]
@@ -71,16 +71,20 @@ class UserDays:
         find_days(day, user, self._head.values, self._next.values, self._day.values, rows)
         return rows
 
-    def add(self, day: Ints, user: Ints) -> Ints:
-        """The row of each pair. New pairs get new rows, in the order given."""
-        known, rows = len(self), np.empty(len(day), np.int64)
-        self._grow(known + len(day))
-        self._grow(self._add(day, user, known, rows))
+    def count(self, day: Ints, user: Ints, minutes: Ints) -> Ints:
+        """Counts a view of each pair; its minutes are negative if they are not known. Returns the row of each pair:
+        new pairs get new rows, in the order given.
+        """
+        rows = self._reserve(len(day))
+        counted = self._views.room, self._minutes.room, self._unsaved.room
+        self._use(count_views(day, user, minutes, *self._lists, *counted, len(self), rows))
         return rows
 
-    def count(self, rows: Ints, minutes: Ints) -> None:
-        """Counts a view in each of these rows; its minutes are negative if they are not known."""
-        count_views(rows, minutes, self._views.values, self._minutes.values, self._unsaved.values)
+    def load(self, day: Ints, user: Ints, views: AnyInts, minutes: Ints) -> None:
+        """Replaces the views and minutes of these pairs."""
+        rows = self._reserve(len(day))
+        self._use(add_days(day, user, *self._lists, len(self), rows))
+        self._views.values[rows], self._minutes.values[rows], self._unsaved.values[rows] = views, minutes, True
 
     def keep(self, rows: Ints) -> None:
         """Drops all other rows and renumbers the remaining ones, in this order."""
@@ -88,15 +92,22 @@ class UserDays:
             column.keep(rows)
         self._head.values[:] = _NONE
         day, user = (column.values.astype(np.int64) for column in (self._day, self._user))
-        self._add(day, user, 0, np.empty(len(rows), np.int64))
+        add_days(day, user, *self._lists, 0, np.empty(len(rows), np.int64))
 
-    def _add(self, day: Ints, user: Ints, known: int, rows: Ints) -> int:
-        lists = self._head.values, self._next.values
-        return add_days(day, user, *lists, self._day.values, self._user.values, known, rows)
+    @property
+    def _lists(self) -> tuple[AnyInts, AnyInts, AnyInts, AnyInts]:
+        """For the kernels."""
+        return self._head.values, self._next.room, self._day.room, self._user.room
 
-    def _grow(self, length: int) -> None:
+    def _reserve(self, more: int) -> Ints:
+        """Makes room for more rows; returns an array for so many numbers of rows."""
         for column in self._columns():
-            column.grow(length)
+            column.reserve(len(self) + more)
+        return np.empty(more, np.int64)
+
+    def _use(self, length: int) -> None:
+        for column in self._columns():
+            column.values = column.room[:length]
 
     def _columns(self) -> tuple[Column, ...]:
         return self._next, self._day, self._user, self._views, self._minutes, self._unsaved

@@ -17,13 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.columns import Column, Ints
-from movie_stream.kernels.sketches import EXACT_UP_TO, SIZES, USED, add_members, free_room, move_rooms, raise_registers
+from movie_stream.kernels.sketches import (
+    DENSE,
+    EXACT_UP_TO,
+    LARGEST,
+    SIZES,
+    USED,
+    add_members,
+    give_registers,
+    move_rooms,
+    raise_registers,
+)
 
 Hashes = NDArray[np.uint64]
 Ranks = NDArray[np.uint8]
 _NO_HASHES: Final = np.zeros(0, np.uint64)
-_HEAP_GROWS_BY: Final = 4096
-"""Words, besides an eighth."""
 PACKED_AT_ONCE: Final = 32
 """Large sketches that are packed together: few enough that their registers stay in the processor's cache."""
 _HASH_BYTES: Final = 8
@@ -41,7 +49,7 @@ class SketchColumn:
     2
     """
 
-    __slots__ = ("_begins", "_free", "_heap", "_registers", "_rooms", "_sizes", "_slots", "lg_k")
+    __slots__ = ("_begins", "_heap", "_registers", "_rooms", "_sizes", "_slots", "_used", "lg_k")
 
     def __init__(self, lg_k: int) -> None:
         self.lg_k = lg_k
@@ -49,7 +57,7 @@ class SketchColumn:
         self._registers = Column(np.uint8, width=(1 << lg_k,))
         self._sizes = Column(np.int32)  # by row: the members of its set, in a room in _heap; see kernels/sketches.py
         self._begins, self._rooms = Column(np.int64), Column(np.int32)
-        self._heap, self._free = Column(np.uint64), np.zeros(1 + SIZES, np.int64)
+        self._heap, self._used = Column(np.uint64), np.zeros(2 + SIZES, np.int64)
 
     def grow(self, length: int) -> None:
         """Makes the column `length` rows long; new sketches are empty."""
@@ -62,34 +70,40 @@ class SketchColumn:
             column.keep(rows)
         slots = self._slots.values
         dense = slots >= 0
+        self._registers.values = self._registers.room[: self._used[DENSE]]
         self._registers.keep(slots[dense])
         slots[dense] = np.arange(np.count_nonzero(dense))
         heap = Column(np.uint64)
         heap.grow(int(self._rooms.values.sum()))
-        move_rooms(self._heap.values, self._rooms.values, self._begins.values, heap.values)
-        self._heap, self._free[:] = heap, 0
-        self._free[USED] = len(heap.values)
+        move_rooms(self._heap.room, self._rooms.values, self._begins.values, heap.values)
+        self._heap, self._used[:] = heap, 0
+        self._used[USED], self._used[DENSE] = len(heap.values), np.count_nonzero(dense)
 
     def add(self, rows: Ints, group_of: Ints, hashes: Hashes) -> None:
         """Adds members to sketches: `rows` are those of the groups, `group_of` has the group of each member."""
         at = 0
-        while True:
-            sets = self._begins.values, self._rooms.values, self._sizes.values, self._heap.values, self._free
-            at = add_members(hashes, group_of, rows, self.lg_k, at, self._slots.values, self._registers.values, *sets)
-            if at == len(hashes):
-                return
-            row = int(rows[group_of[at]])
-            if self._sizes.values[row] == EXACT_UP_TO:
-                self._give_registers(row)
-            else:
-                self._heap.grow(len(self._heap.values) * 9 // 8 + _HEAP_GROWS_BY)
+        while (at := add_members(hashes, group_of, rows, self.lg_k, at, *self._arrays)) < len(hashes):
+            self._make_room()
+
+    @property
+    def _arrays(self) -> tuple[Any, ...]:
+        """For the kernels."""
+        by_row = self._slots.values, self._registers.room, self._begins.values, self._rooms.values, self._sizes.values
+        return *by_row, self._heap.room, self._used
+
+    def _make_room(self) -> None:
+        """Makes room for one more sketch with registers, and for one more set."""
+        self._registers.values = self._registers.room[: self._used[DENSE]]
+        self._heap.values = self._heap.room[: self._used[USED]]
+        self._registers.reserve(len(self._registers.values) + 1)
+        self._heap.reserve(len(self._heap.values) + LARGEST)
 
     def export(self, rows: Ints) -> list[bytes]:
         """The sketches of the rows as bytes."""
         slots = self._slots.values[rows]
         dense = slots[slots >= 0]
         large = chain.from_iterable(
-            pack_registers(self._registers.values[dense[at : at + PACKED_AT_ONCE]])
+            pack_registers(self._registers.room[dense[at : at + PACKED_AT_ONCE]])
             for at in range(0, len(dense), PACKED_AT_ONCE)
         )
         return [
@@ -105,8 +119,9 @@ class SketchColumn:
         sketches, rows = [exported[at] for at in picked.tolist()], rows[picked]
         for row, sketch in zip(rows.tolist(), sketches, strict=True):
             if sketch[:1] == b"D":
-                slot = self._give_registers(row)
-                registers = self._registers.values[slot]
+                while not give_registers(row, self.lg_k, *self._arrays):
+                    self._make_room()
+                registers = self._registers.room[self._slots.values[row]]
                 np.maximum(registers, unpack_registers(sketch, self.lg_k), out=registers)
         members = [unpack_hashes(sketch) if sketch[:1] == b"S" else _NO_HASHES for sketch in sketches]
         group_of = np.repeat(np.arange(len(rows)), [*map(len, members)])
@@ -118,22 +133,9 @@ class SketchColumn:
     def _members(self, row: int) -> Hashes:
         """The members of the row's set, in no particular order."""
         begin = self._begins.values[row]
-        room = self._heap.values[begin : begin + self._rooms.values[row]]
+        room = self._heap.room[begin : begin + self._rooms.values[row]]
         members: Hashes = room[room != 0]
         return members
-
-    def _give_registers(self, row: int) -> int:
-        """The index of the row's registers; its set becomes registers if it has none."""
-        slot = int(self._slots.values[row])
-        if slot < 0:
-            slot = len(self._registers.values)
-            self._registers.grow(slot + 1)
-            self._slots.values[row] = slot
-            if room := int(self._rooms.values[row]):
-                raise_registers(self._members(row), self.lg_k, slot, self._registers.values)
-                free_room(self._heap.values, self._free, int(self._begins.values[row]), room)
-                self._sizes.values[row] = self._rooms.values[row] = 0
-        return slot
 
 
 def pack_hashes(hashes: Hashes) -> bytes:

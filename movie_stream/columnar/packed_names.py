@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from movie_stream.columnar.columns import AnyInts, Column, Ints
 from movie_stream.columnar.slots import Slots, slots_for, with_room
 from movie_stream.columnar.spans import PAD, WORD, Bytes, Spans, joined
 from movie_stream.kernels.grouping import rank_members
-from movie_stream.kernels.hash_tables import find_strings, intern_strings
+from movie_stream.kernels.hash_tables import intern_strings
 
 
 class PackedNames:
@@ -24,11 +23,9 @@ class PackedNames:
     >>> names = PackedNames()
     >>> names.ids(["a", "\u00e9t\u00e9", "a"]).tolist(), names.texts(np.array([1, 0])), len(names)
     ([0, 1, 0], ['\u00e9t\u00e9', 'a'], 2)
-    >>> names.find(Spans.of([b"b", b"a"])).tolist()
-    [-1, 0]
     """
 
-    __slots__ = ("_bounds", "_hashes", "_slots", "_text")
+    __slots__ = ("_bounds", "_slots", "_text")
 
     def __init__(self) -> None:
         self.restart([])
@@ -38,7 +35,6 @@ class PackedNames:
         self._text = Column(np.uint8)  # all strings in UTF-8, one after the other, and room for a word
         self._bounds = Column(np.int64)  # string n is _text[_bounds[n] : _bounds[n + 1]]
         self._bounds.grow(1)
-        self._hashes = Column(np.uint64)
         self._slots = slots_for(len(names))
         self.ids(names)
 
@@ -54,12 +50,6 @@ class PackedNames:
         """The number of each string; a new string gets a new number."""
         return self.numbered(Spans.of_texts(names))
 
-    def find(self, spans: Spans) -> Ints:
-        """The number of each string (as UTF-8), -1 if it is not known."""
-        numbers = np.empty(len(spans), np.int64)
-        find_strings(spans.text, spans.begins, spans.lengths, spans.hashes(), *self._table, numbers)
-        return numbers
-
     def numbered(self, spans: Spans) -> Ints:
         """The number of each string (as UTF-8); a new string gets a new number."""
         row, numbers = 0, np.empty(len(spans), np.int64)
@@ -73,14 +63,6 @@ class PackedNames:
             self._slots = with_room(self._slots, count + 1)
             self._bounds.reserve(count + 2)
             self._text.reserve(int(self._bounds.values[-1] + spans.lengths[row]) + WORD)
-
-    def add(self, spans: Spans, found: Ints) -> Ints:
-        """The number of each string; `found` is the result of `find`, and strings not yet known get new numbers."""
-        unknown = np.flatnonzero(found < 0)
-        if len(unknown):
-            found = found.copy()
-            found[unknown] = self.numbered(spans.take(unknown))
-        return found
 
     def texts(self, ids: AnyInts) -> list[str]:
         """The strings with these numbers."""
@@ -129,11 +111,3 @@ class PackedNames:
         """
         total, top, top_views = np.zeros(len(self), np.int64), np.empty(limit, np.int64), np.empty(limit, np.int64)
         return top[: rank_members(ids, views, self._text.room, self._bounds.room, total, top, top_views)]
-
-    def hashes(self, ids: Ints) -> NDArray[np.uint64]:
-        """A 64-bit hash of each string, the same in every process; each string is hashed once."""
-        known = len(self._hashes.values)
-        if known < len(self):
-            self._hashes.grow(len(self))
-            self._hashes.values[known:] = self.spans(slice(known, None)).stable_hashes()
-        return self._hashes.values[ids]

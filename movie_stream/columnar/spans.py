@@ -12,8 +12,8 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.kernels.hash_tables import join_strings
 from movie_stream.kernels.hashing import keyed_hashes, stable_hashes
+from movie_stream.kernels.strings import copy_strings
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
@@ -116,8 +116,9 @@ class Spans(Sequence["bytes | None"]):
 
     def tobytes(self) -> bytes:
         """All strings, one after the other; None is empty."""
-        joined = np.empty(np.maximum(self.lengths, 0).sum(), np.uint8)
-        join_strings(self.text, self.begins, self.lengths, joined)
+        sizes = np.maximum(self.lengths, 0)
+        joined = np.empty(sizes.sum(), np.uint8)
+        copy_strings(self.text, self.begins, self.lengths, np.cumsum(sizes) - sizes, joined)
         return joined.tobytes()
 
     def hashes(self) -> Words:

@@ -25,6 +25,7 @@ from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import LargeRecords
 from movie_stream.kafka.produce.one_record import STRONG, OneRecord
+from movie_stream.kafka.produce.values_batch import batch_of, grouped
 from movie_stream.settings import Settings
 from movie_stream.tables.log import LogTruncated, portions
 
@@ -77,23 +78,27 @@ class Broker:
 
         Raises RecordTooLarge, and the errors of `explained`, also if a record is lost.
         """
-        found: list[int] = []
+        found, most = list[int](), self.block_bytes(topic)
         with client.explained(self.settings, f"writing to {topic}"):
             for portion in portions(values, SENT_AT_ONCE):
+                groups = list(grouped(portion, most))
                 try:
-                    sent = [await self._send_value(topic, partition, value) for value in portion]
-                    found.extend(acknowledged.offset for acknowledged in await asyncio.gather(*sent))
+                    sent = [await self._send_group(topic, partition, group) for group in groups]
+                    for group, first in zip(groups, await asyncio.gather(*sent), strict=True):
+                        found.extend(range(first.offset, first.offset + len(group)))
                 except MessageSizeTooLargeError as error:
                     size = max(map(len, portion)) + BATCH_OVERHEAD_BYTES
                     raise RecordTooLarge(topic=topic, size=size, limit=None) from error
         return found
 
-    async def _send_value(self, topic: str, partition: int, value: bytes) -> asyncio.Future[Any]:
-        """Sends a value, compressed if it is too large for its topic; compressing the others would take longer."""
+    async def _send_group(self, topic: str, partition: int, group: Sequence[bytes]) -> asyncio.Future[Any]:
+        """Sends values in a batch, compressed if it is one that is too large for its topic; compressing the others
+        would take longer.
+        """
         limit = self.limits.get(topic)
-        if limit is None or len(value) + BATCH_OVERHEAD_BYTES <= limit:
-            return await self.producer.send(topic, value, partition=partition)
-        batch = await asyncio.to_thread(OneRecord(None, value).packed, STRONG)
+        if limit is None or len(group) > 1 or len(group[0]) + BATCH_OVERHEAD_BYTES <= limit:
+            return await self.producer.send_batch(batch_of(group), topic, partition=partition)
+        batch = await asyncio.to_thread(OneRecord(None, group[0]).packed, STRONG)
         if batch.size() > limit:
             raise RecordTooLarge(topic=topic, size=batch.size(), limit=limit)
         return await self.producer.send_batch(batch, topic, partition=partition)

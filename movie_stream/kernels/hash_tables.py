@@ -27,6 +27,7 @@ from movie_stream.kernels.compiled import (
     part,
 )
 from movie_stream.kernels.hashing import eight_at
+from movie_stream.kernels.strings import copy_string
 
 _TOGETHER: Final = 32
 """Rows whose cache misses are under way at a time."""
@@ -125,21 +126,6 @@ def fetch_strings(
 
 
 @kernel
-def find_strings(
-    text: Bytes, begins: Ints, lengths: Ints, hashes: Words, slots: Words, names: Bytes, bounds: Ints, numbers: IntsOut
-) -> None:
-    """The number of each string, -1 if it has none; a length below 0, of None, counts as 0.
-
-    String n of the table is `names[bounds[n] : bounds[n + 1]]`; after the last one there are 8 more bytes.
-    """
-    for row in range(len(begins)):
-        if row % _TOGETHER == 0 and len(slots) > _CACHED:
-            fetch_strings(hashes, row, min(row + _TOGETHER, len(begins)), slots, names, bounds, numbers)
-        size = max(lengths[row], 0)
-        numbers[row] = number_in(slots[probe_string(text, begins[row], size, hashes[row], slots, names, bounds)])
-
-
-@kernel
 def intern_strings(
     text: Bytes,
     begins: Ints,
@@ -152,9 +138,11 @@ def intern_strings(
     count: int,
     numbers: IntsOut,
 ) -> tuple[int, int]:
-    """Like find_strings, from `row` on, but adds the strings that are not among the `count` of the table.
+    """The number of each string, from `row` on; adds those that are not among the `count` of the table. A length below
+    0, of None, counts as 0.
 
-    Returns the row before which there was no more room, or else the number of rows, and the new count.
+    String n of the table is `names[bounds[n] : bounds[n + 1]]`; after the last one there are 8 more bytes. Returns the
+    row before which there was no more room, or else the number of rows, and the new count.
     """
     while row < len(begins):
         if row % _TOGETHER == 0 and len(slots) > _CACHED:
@@ -165,24 +153,13 @@ def intern_strings(
             end = bounds[count] + size
             if is_full(count, slots) or count + 1 >= len(bounds) or end + 8 > len(names):
                 break
-            for byte in range(size):
-                names[end - size + byte] = text[begin + byte]
+            copy_string(text, begin, size, names, end - size)
             bounds[count + 1] = end
             slots[at] = slot_of(hashes[row], count)
             count += 1
         numbers[row] = number_in(slots[at])
         row += 1
     return row, count
-
-
-@kernel
-def join_strings(text: Bytes, begins: Ints, lengths: Ints, joined: BytesOut) -> None:
-    """Copies strings one after the other; None is copied as empty."""
-    end = 0
-    for row in range(len(begins)):
-        for byte in range(lengths[row]):
-            joined[end + byte] = text[begins[row] + byte]
-        end += max(lengths[row], 0)
 
 
 @part

@@ -27,6 +27,24 @@ def find_days(days: Ints, users: Ints, heads: Ints32, following: Ints32, day_of:
         rows[at] = row if row != NONE and day_of[row] == days[at] else NONE
 
 
+@part
+def linked_day(
+    day: int, user: int, heads: Ints32Out, following: Ints32Out, day_of: Ints32Out, user_of: Ints32Out, count: int
+) -> int:
+    """The row of a day of a user; `count`, of a new row, if there was none."""
+    before, row = NONE, int(heads[user])
+    while row != NONE and day_of[row] > day:
+        before, row = row, int(following[row])
+    if row != NONE and day_of[row] == day:
+        return row
+    day_of[count], user_of[count], following[count] = day, user, row
+    if before == NONE:
+        heads[user] = count
+    else:
+        following[before] = count
+    return count
+
+
 @kernel
 def add_days(
     days: Ints,
@@ -40,29 +58,37 @@ def add_days(
 ) -> int:
     """The row of each day of a user; new ones are appended to the `count` rows. Returns the number of rows then."""
     for at in range(len(days)):
-        day, user = days[at], users[at]
-        before, row = NONE, int(heads[user])
-        while row != NONE and day_of[row] > day:
-            before, row = row, int(following[row])
-        if row == NONE or day_of[row] != day:
-            day_of[count], user_of[count], following[count] = day, user, row
-            row = count
-            count += 1
-            if before == NONE:
-                heads[user] = row
-            else:
-                following[before] = row
-        rows[at] = row
+        rows[at] = linked_day(days[at], users[at], heads, following, day_of, user_of, count)
+        count += rows[at] == count
     return count
 
 
 @kernel
-def count_views(rows: Ints, minutes: Ints, views: Ints32Out, watched: IntsOut, changed: BoolsOut) -> None:
-    """Counts the views of each row, and their minutes if these are known: not below 0."""
-    for view in range(len(rows)):
-        views[rows[view]] += 1
-        watched[rows[view]] += max(minutes[view], 0)
-        changed[rows[view]] = True
+def count_views(
+    days: Ints,
+    users: Ints,
+    minutes: Ints,
+    heads: Ints32Out,
+    following: Ints32Out,
+    day_of: Ints32Out,
+    user_of: Ints32Out,
+    views: Ints32Out,
+    watched: IntsOut,
+    changed: BoolsOut,
+    count: int,
+    rows: IntsOut,
+) -> int:
+    """Like add_days, and counts the views of each row, and their minutes if these are known: not below 0."""
+    for at in range(len(days)):
+        row = linked_day(days[at], users[at], heads, following, day_of, user_of, count)
+        if row == count:
+            views[row], watched[row] = 0, 0
+            count += 1
+        views[row] += 1
+        watched[row] += max(minutes[at], 0)
+        changed[row] = True
+        rows[at] = row
+    return count
 
 
 @kernel
@@ -170,3 +196,61 @@ def join_sessions(
             long[0, count], long[1, count], long[2, count] = view, start, end
             count += 1
     return count
+
+
+@kernel
+def list_sessions(
+    users: Ints32,
+    heads: Ints32,
+    following: Ints32,
+    start_ms: Ints,
+    end_ms: Ints,
+    counts: Ints32Out,
+    starts_ms: IntsOut,
+    ends_ms: IntsOut,
+) -> int:
+    """The number of sessions of each user, and all of their sessions, those of one user in order of time; returns how
+    many there are.
+    """
+    used = 0
+    for at in range(len(users)):
+        row = int(heads[users[at]])
+        counts[at] = 0
+        while row != NONE:
+            counts[at] += 1
+            row = int(following[row])
+        used += counts[at]
+        row, place = int(heads[users[at]]), used
+        while row != NONE:  # the newest is the last one
+            place -= 1
+            starts_ms[place], ends_ms[place] = start_ms[row], end_ms[row]
+            row = int(following[row])
+    return used
+
+
+@kernel
+def keep_open(
+    open_since_ms: int,
+    heads: Ints32Out,
+    following: Ints32,
+    start_ms: Ints,
+    end_ms: Ints,
+    kept_following: Ints32Out,
+    kept_start_ms: IntsOut,
+    kept_end_ms: IntsOut,
+) -> None:
+    """Copies the sessions that do not end before `open_since_ms`, user by user, and links them anew."""
+    count = 0
+    for user in range(len(heads)):
+        row, before = int(heads[user]), NONE
+        heads[user] = NONE
+        while row != NONE:
+            if end_ms[row] >= open_since_ms:
+                kept_start_ms[count], kept_end_ms[count], kept_following[count] = start_ms[row], end_ms[row], NONE
+                if before == NONE:
+                    heads[user] = count
+                else:
+                    kept_following[before] = count
+                before = count
+                count += 1
+            row = int(following[row])

@@ -30,8 +30,10 @@ S = TypeVar("S", bound=State)
 SENT_AT_ONCE: Final = 1 << 20
 """Approximate bytes of entries in flight to the log at a time, besides the frozen copy that they are encoded from."""
 
-TRIM_AFTER_BYTES: Final = 1 << 20
-"""Bytes of entries read or written after which freed memory is returned to the OS."""
+TRIM_AFTER_BYTES: Final = 16 << 20
+"""Bytes of entries read or written after which freed memory is returned to the OS: the next chunks then wait for it to
+be zeroed, which costs more than counting them where it is done after each checkpoint.
+"""
 
 
 class WriterFenced(RuntimeError):

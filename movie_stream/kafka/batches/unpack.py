@@ -153,7 +153,8 @@ def _intact(data: memoryview, batch: Any) -> bool:
     """Whether its checksum, the CRC-32C of everything after it, is right."""
     if data[_MAGIC_AT] != _PRESENT:
         return bool(batch.validate_crc())
-    return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(bytes(data[_CRC_FROM:]))
+    checked = np.frombuffer(data[_CRC_FROM:].toreadonly(), np.uint8)  # google_crc32c takes no memoryview
+    return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(checked)
 
 
 def _is_empty(data: memoryview) -> bool:

@@ -43,7 +43,6 @@ def batch_of(some: Sequence[View]) -> Batch:
     times, keys, prices = (np.array([view[at] for view in some], np.int64) for at in (0, 1, 4))
     return Batch(
         words,
-        users,
         np.arange(len(some)),
         np.arange(len(some)) * 2 + 5,
         times,
@@ -55,7 +54,10 @@ def batch_of(some: Sequence[View]) -> Batch:
             "spelling": words.spellings.ids([view.spelling for view in some]),
             "user_id": users.ids(of_user),
         },
-        Spans.of([user.encode() for user in of_user]),
+        {
+            "movie_id": Spans.of([view.title.encode() for view in some]),
+            "user_id": Spans.of([user.encode() for user in of_user]),
+        },
         {"price": prices},
     )
 

@@ -73,8 +73,9 @@ class Reading:
 
     def read(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[list[View], list[tuple[int, str]]]:
         batch, refusals = self.reader.read(self.chunk(values, times_ms))
-        users = [str(user or b"", "utf-8") for user in batch.user_names]
-        assert batch.ids["user_id"].tolist() == self.users.find(batch.user_names).tolist()
+        users = [str(user or b"", "utf-8") for user in batch.names["user_id"]]
+        films = [str(film or b"", "utf-8") for film in batch.names["movie_id"]]
+        assert self.vocabulary.movies.texts(batch.ids["movie_id"]) == films
         self.reader.add_users(batch)
         assert self.users.texts(batch.ids["user_id"]) == users
         shown = self.vocabulary.spellings.texts(batch.ids["spelling"])

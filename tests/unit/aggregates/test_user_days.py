@@ -31,12 +31,16 @@ class UserDaysMachine(RuleBasedStateMachine):
 
     @rule(some=pairs, minutes=st.integers(-1, 90))
     def add(self, some: list[Pair], minutes: int) -> None:
-        rows = self.days.add(*halves(some))
-        self.days.count(rows, np.full(len(some), minutes))
+        rows = self.days.count(*halves(some), np.full(len(some), minutes))
         for pair in some:
             views, watched = self.model.get(pair, (0, 0))
             self.model[pair] = views + 1, watched + max(minutes, 0)
         assert rows.tolist() == [list(self.model).index(pair) for pair in some]
+
+    @rule(some=pairs.map(lambda some: list(dict.fromkeys(some))), views=st.integers(1, 9))
+    def load(self, some: list[Pair], views: int) -> None:
+        self.days.load(*halves(some), np.full(len(some), views, np.int32), np.arange(len(some)))
+        self.model |= {pair: (views, minutes) for minutes, pair in enumerate(some)}
 
     @rule(some=pairs)
     def find(self, some: list[Pair]) -> None:

@@ -26,14 +26,10 @@ def check(rounds: list[list[str]]) -> None:
     """A PackedNames numbers as a dict does."""
     packed, model = PackedNames(), dict[str, int]()
     for some in rounds:
-        known = packed.find(Spans.of([name.encode() for name in some]))
-        assert known.tolist() == [model.get(name, -1) for name in some]
         ids = packed.ids(some)
         assert ids.tolist() == [model.setdefault(name, len(model)) for name in some]
-        assert packed.add(Spans.of([name.encode() for name in some]), known).tolist() == ids.tolist()
         assert packed.texts(ids) == some
         spans = Spans.of([name.encode() for name in some])
-        assert packed.hashes(ids).tolist() == spans.stable_hashes().tolist()
         assert packed.spans(ids).tolist() == [name.encode() for name in some]
         assert packed.sizes(ids).tolist() == spans.lengths.tolist()
         assert packed.pack(ids)[0] == "".join(some).encode()

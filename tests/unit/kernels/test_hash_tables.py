@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from movie_stream.kernels.compiled import Bytes, Ints, Words
 from movie_stream.kernels.hash_tables import (
     find_pairs,
-    find_strings,
     intern_pairs,
     intern_strings,
-    join_strings,
     rehash,
 )
 from tests.support.examples import examples
@@ -34,11 +32,6 @@ class Strings:
     def __init__(self, slots: int = 8, names: int = 1, bounds: int = 2) -> None:
         self.slots, self.names = np.zeros(slots, np.uint64), np.zeros(names + 8, np.uint8)
         self.bounds, self.count = np.zeros(bounds, np.int64), 0
-
-    def find(self, some: list[bytes], of: Words) -> list[int]:
-        numbers = np.full(len(some), -7, np.int64)
-        find_strings(*spans(some), of, self.slots, self.names, self.bounds, numbers)
-        return numbers.tolist()
 
     def intern(self, some: list[bytes], of: Words) -> list[int]:
         """Doubles whatever may be too small until there is room for all."""
@@ -71,9 +64,8 @@ def test_strings_are_numbered_as_they_first_come(rounds: list[list[bytes]], data
     of = {one: data.draw(hashes, repr(one)) for one in sorted(distinct)}
     table, model = Strings(), dict[bytes, int]()
     for some in rounds:
-        assert table.find(some, hashed(some, of)) == [model.get(one, -1) for one in some]
         assert table.intern(some, hashed(some, of)) == [model.setdefault(one, len(model)) for one in some]
-        assert table.find(some, hashed(some, of)) == [model[one] for one in some]
+        assert table.intern(some, hashed(some, of)) == [model[one] for one in some]
         assert table.count == len(model)
     kept = [table.names[table.bounds[n] : table.bounds[n + 1]].tobytes() for n in range(table.count)]
     assert kept == list(model)
@@ -90,26 +82,22 @@ def test_every_byte_counts(size: int, place: int) -> None:
     ids = {one: 0, other: int(place < size), b"behind": 1 + int(place < size)}
     for _ in range(2):
         assert table.intern(some, hashed(some, of)) == [ids[one] for one in some]
-    assert table.find(some[:5], hashed(some[:5], of)) == [ids[one] for one in some[:5]]
 
 
 def test_very_large_tables_are_searched_alike() -> None:
     """These have what they read fetched before."""
     table, some = Strings(1 << 18), [b"%d" % number for number in range(200)]
     of = np.arange(200, dtype=np.uint64) % 7 << np.uint64(32)
-    assert table.find(some, of) == [-1] * 200
     assert table.intern(some[::2], of[::2].copy()) == list(range(100))
-    assert table.find(some, of) == [number // 2 if number % 2 == 0 else -1 for number in range(200)]
+    assert table.intern(some, of) == [number // 2 if number % 2 == 0 else 100 + number // 2 for number in range(200)]
 
 
 def test_none_is_looked_up_as_empty() -> None:
     table, none = Strings(), (np.zeros(0, np.uint8), np.zeros(1, np.int64), np.full(1, -1))
     assert table.intern([b""], np.array([7], np.uint64)) == [0]
-    numbers = np.full(1, -7)
-    find_strings(*none, np.array([7], np.uint64), table.slots, table.names, table.bounds, numbers)
+    numbers, of = np.full(1, -7), np.array([7], np.uint64)
+    assert intern_strings(*none, of, 0, table.slots, table.names, table.bounds, table.count, numbers) == (1, 1)
     assert numbers.tolist() == [0]
-    joined = np.zeros(0, np.uint8)
-    join_strings(*none, joined)
 
 
 @pytest.mark.parametrize(("slots", "names", "bounds", "fitting"), [(8, 99, 99, 5), (64, 7, 99, 3), (64, 99, 5, 4)])
@@ -122,14 +110,6 @@ def test_nothing_is_written_beyond_the_room(slots: int, names: int, bounds: int,
     assert (row, count) == (fitting, fitting)
     assert numbers.tolist() == [*range(fitting), *[-7] * (7 - fitting)]
     assert not table.names[2 * fitting :].any()
-
-
-@given(strings)
-def test_strings_are_joined_in_the_order_asked_for(some: list[bytes]) -> None:
-    text, begins, lengths = spans(some)
-    joined = np.zeros(lengths.sum(), np.uint8)
-    join_strings(text, begins[::-1].copy(), lengths[::-1].copy(), joined)
-    assert joined.tobytes() == b"".join(some[::-1])
 
 
 extremes = st.sampled_from([0, 1, -1, 2**31 - 1, -(2**31)])
