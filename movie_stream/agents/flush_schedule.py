@@ -20,7 +20,8 @@ UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
 
 
 class FlushSchedule:
-    """When the next flush is due: `base_s` after the last, or later, by how long that took.
+    """When the next flush is due: `base_s` after the last, or up to twice that if it took longer; under backlog later, by
+    how long it took.
 
     >>> schedule = FlushSchedule(base_s=0.05, at_most_s=5.0)
     >>> schedule.flushed(now_s=10.0, took_s=0.01)
@@ -28,11 +29,11 @@ class FlushSchedule:
     (10.05, 10.2)
     >>> schedule.flushed(now_s=11.0, took_s=0.125)
     >>> schedule.due_s(live=True), schedule.due_s(live=False)
-    (11.125, 13.5)
+    (11.1, 13.5)
     """
 
     SHARE: Final = 20
-    """Under backlog, flushes may take about 1/SHARE of the time; of a live partition half of it."""
+    """Under backlog, flushes may take about 1/SHARE of the time."""
 
     def __init__(self, base_s: float, at_most_s: float) -> None:
         self._base_s, self._at_most_s = base_s, at_most_s
@@ -45,7 +46,7 @@ class FlushSchedule:
     def due_s(self, live: bool) -> float:
         """When the next flush is due, by the clock of `now_s`."""
         if live:
-            wait_s = min(max(self._base_s, self._took_s), self.SHARE * self._base_s)
+            wait_s = min(max(self._base_s, self._took_s), 2 * self._base_s)
         else:
             wait_s = max(self._base_s, self.SHARE * self._took_s)
         return self._flushed_s + min(wait_s, self._at_most_s)

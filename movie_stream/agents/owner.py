@@ -88,6 +88,8 @@ class Owner(ABC, Generic[S]):
     def __init__(self, context: Context, topic: str) -> None:
         self._context, self._broker, self._group = context, context.broker, context.group
         self.topic, self.changelog = topic, context.topics.changelogs[topic]
+        self.upstream: Owner[Any] | None = None
+        """The owner whose output this one reads, if it is known."""
         self.owned: dict[int, Owned[S]] = {}
         self.kept: dict[int, Table[S]] = {}
         """The tables of revoked partitions, until it is known who has these."""
@@ -263,8 +265,7 @@ class Owner(ABC, Generic[S]):
 
     async def _flush_if_due(self, partition: int, owned: Owned[S]) -> None:
         """Flushes it; under backlog, `flushes_at_once` run side by side."""
-        live = self._caught_up(partition, owned, self.live_within)
-        async with contextlib.nullcontext() if live else self._flushing:
+        async with contextlib.nullcontext() if self._is_live(partition, owned) else self._flushing:
             if monotonic() >= self._due_s(partition, owned) and not self.idle(owned):
                 async with owned.lock:
                     if self.holds(partition, owned):
@@ -277,11 +278,20 @@ class Owner(ABC, Generic[S]):
     def _due_s(self, partition: int, owned: Owned[S]) -> float:
         if self.urgent(partition):
             return 0.0
-        live = self._caught_up(partition, owned, self.live_within)
+        live = self._is_live(partition, owned)
         due_s = owned.flush.due_s(live)
         if owned.flushed == owned.table.state.position:  # all is sent, only a checkpoint is left
             return max(due_s, min(owned.checkpoint.due_s(live), owned.moved_at_s + QUIET_AFTER_S))
         return due_s
+
+    @property
+    def is_live(self) -> bool:
+        """Whether no partition has a backlog."""
+        return all(self._is_live(partition, owned) for partition, owned in self.owned.items())
+
+    def _is_live(self, partition: int, owned: Owned[S]) -> bool:
+        """Whether it has no backlog, nor has this worker of what feeds it."""
+        return self._caught_up(partition, owned, self.live_within) and (self.upstream is None or self.upstream.is_live)
 
     def _caught_up(self, partition: int, owned: Owned[S], within: int = 0) -> bool:
         """Whether all records are applied, or at most `within` are not."""
@@ -290,7 +300,7 @@ class Owner(ABC, Generic[S]):
 
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
         began, position = monotonic(), owned.table.state.position
-        due = began >= owned.checkpoint.due_s(self._caught_up(partition, owned, self.live_within))
+        due = began >= owned.checkpoint.due_s(self._is_live(partition, owned))
         checkpoint = leaving or due or owned.flushed == position  # the last: no records are arriving
         try:
             with self.timings.taking(catalogue.FLUSH):

@@ -120,7 +120,9 @@ async def _connect(
 def owners_of(context: Context) -> Owners:
     """An owner for each declared agent, by its source topic."""
     sources = {agent: context.topics.agents[agent.name].source for agent in agents.AGENTS}
-    return {topic: resolve_name(agent.owner)(context, topic) for agent, topic in sources.items()}
+    owners: Owners = {topic: resolve_name(agent.owner)(context, topic) for agent, topic in sources.items()}
+    owners[context.topics.partials].upstream = owners[context.topics.events]
+    return owners
 
 
 async def _ready_kernels() -> None:

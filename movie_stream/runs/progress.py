@@ -124,9 +124,11 @@ async def _progress(
     ends: Mapping[TopicPartition, int],
     finished: Callable[[], Mapping[TopicPartition, int]],
 ) -> Progress:
-    """The progress by the caller's own positions, and if they do not suffice, by the checkpoints."""
+    """The progress by the caller's own positions, and if others have some of the partitions, by the checkpoints, which
+    takes longer to read.
+    """
     own = finished()
-    if all(own.get(tp, 0) >= end for tp, end in ends.items()):
+    if all(tp in own for tp in ends):
         return _progress_between(ends, own)
     try:
         run = await runs.current(db, group)
