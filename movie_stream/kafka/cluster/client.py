@@ -161,7 +161,7 @@ async def reader(
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed" if committed else "read_uncommitted",
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=10,  # nobody waits for records to come, but the next request for the last fetch
         max_partition_fetch_bytes=fetch_bytes,
     )
     try:
