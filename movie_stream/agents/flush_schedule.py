@@ -20,8 +20,8 @@ UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
 
 
 class FlushSchedule:
-    """When the next flush is due: `base_s` after the last, or up to twice that if it took longer; under backlog later, by
-    how long it took.
+    """When the next flush is due: `base_s` after the last, or up to twice that if it took longer; under backlog later,
+    by how long it took.
 
     >>> schedule = FlushSchedule(base_s=0.05, at_most_s=5.0)
     >>> schedule.flushed(now_s=10.0, took_s=0.01)
