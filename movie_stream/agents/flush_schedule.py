@@ -14,14 +14,13 @@ class Cadence(NamedTuple):
     """The most that is counted again after a crash; more under backlog."""
 
 
-LIVE: Final = Cadence(flush_s=0.05, checkpoint_s=1.0)
+LIVE: Final = Cadence(flush_s=0.1, checkpoint_s=1.0)
 UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
 """For a worker that ends at the end of its topics: its caller waits for it."""
 
 
 class FlushSchedule:
-    """When the next flush is due: `base_s` after the last, or up to twice that if it took longer; under backlog later,
-    by how long it took.
+    """When the next flush is due: `base_s` after the last, or as long as that took; under backlog later.
 
     >>> schedule = FlushSchedule(base_s=0.05, at_most_s=5.0)
     >>> schedule.flushed(now_s=10.0, took_s=0.01)
@@ -29,11 +28,11 @@ class FlushSchedule:
     (10.05, 10.2)
     >>> schedule.flushed(now_s=11.0, took_s=0.125)
     >>> schedule.due_s(live=True), schedule.due_s(live=False)
-    (11.1, 13.5)
+    (11.125, 13.5)
     """
 
     SHARE: Final = 20
-    """Under backlog, flushes may take about 1/SHARE of the time."""
+    """Under backlog, flushes may take about 1/SHARE of the time; of a live partition, half of it."""
 
     def __init__(self, base_s: float, at_most_s: float) -> None:
         self._base_s, self._at_most_s = base_s, at_most_s
@@ -46,7 +45,7 @@ class FlushSchedule:
     def due_s(self, live: bool) -> float:
         """When the next flush is due, by the clock of `now_s`."""
         if live:
-            wait_s = min(max(self._base_s, self._took_s), 2 * self._base_s)
+            wait_s = min(max(self._base_s, self._took_s), self.SHARE * self._base_s)
         else:
             wait_s = max(self._base_s, self.SHARE * self._took_s)
         return self._flushed_s + min(wait_s, self._at_most_s)

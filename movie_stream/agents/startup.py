@@ -176,7 +176,7 @@ async def _broker_for_writing(
     topics.require_limits(names, limits)
     known = [limit for limit in limits.values() if limit is not None]
     batch_bytes = min([BATCH_BYTES, *known])
-    producer = await client.start_producer(settings, linger_ms=5, max_batch_size=batch_bytes)
+    producer = await client.start_producer(settings, linger_ms=0, max_batch_size=batch_bytes)
     stack.push_async_callback(client.stop_producer, producer)
     embedded = topology.identities[names.events].startswith(CLUSTER_PREFIX)
     # Tansu closes the connection when it is asked to delete records.
