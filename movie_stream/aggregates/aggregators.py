@@ -13,7 +13,7 @@ import numpy as np
 
 from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.columnar.columns import AnyInts, Column, Ints
-from movie_stream.columnar.hyperloglog import SketchColumn, count_distinct, pack_hashes
+from movie_stream.columnar.hyperloglog import SketchColumn, counts_distinct, pack_hashes
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.columnar.spans import Spans
 from movie_stream.kernels.grouping import count_hours, keep_newest
@@ -314,7 +314,11 @@ class Members:
         column.add(rows, grouped.group_of, grouped.batch.hashes[self.member])
 
     def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
-        return [count_distinct(sketches, self.lg_k) for sketches in gathered(parts, count)]
+        groups = np.concatenate([np.zeros(0, np.int64), *(part.groups for part in parts)])
+        sketches = [sketch for part in parts for sketch in part.column.read(part.rows)]
+        order = np.argsort(groups, kind="stable")
+        firsts = np.searchsorted(groups[order], np.arange(count + 1))
+        return counts_distinct([sketches[at] for at in order.tolist()], firsts, self.lg_k)
 
 
 class NamesColumn:

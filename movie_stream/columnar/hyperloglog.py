@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.columns import Column, Ints
+from movie_stream.columnar.spans import PAD, joined
+from movie_stream.kernels.packed_sets import MEMBER_BYTES, NOT_COUNTED, ROOM, SET, count_unions, write_sets
 from movie_stream.kernels.sketches import (
     DENSE,
     EXACT_UP_TO,
@@ -34,7 +36,6 @@ Ranks = NDArray[np.uint8]
 _NO_HASHES: Final = np.zeros(0, np.uint64)
 PACKED_AT_ONCE: Final = 32
 """Large sketches that are packed together: few enough that their registers stay in the processor's cache."""
-_HASH_BYTES: Final = 8
 _HIGHEST: Final = np.uint8(15)
 """The largest rank above a sketch's base that fits into four bits."""
 
@@ -102,14 +103,22 @@ class SketchColumn:
         """The sketches of the rows as bytes."""
         slots = self._slots.values[rows]
         dense = slots[slots >= 0]
+        if not len(dense):
+            return self._sets(rows)
         large = chain.from_iterable(
             pack_registers(self._registers.room[dense[at : at + PACKED_AT_ONCE]])
             for at in range(0, len(dense), PACKED_AT_ONCE)
         )
-        return [
-            next(large) if slot >= 0 else pack_hashes(self._members(row))
-            for row, slot in zip(rows.tolist(), slots.tolist(), strict=True)
-        ]
+        sets = iter(self._sets(rows[slots < 0]))
+        return [next(large) if slot >= 0 else next(sets) for slot in slots.tolist()]
+
+    def _sets(self, rows: Ints) -> list[bytes]:
+        """The sketches of rows that have sets, as bytes."""
+        ends = np.cumsum(1 + MEMBER_BYTES * self._sizes.values[rows].astype(np.int64)).tolist()
+        packed, members = np.empty(ends[-1] if ends else 0, np.uint8), np.empty(EXACT_UP_TO, np.uint64)
+        write_sets(rows, self._begins.values, self._rooms.values, self._heap.room, members, packed)
+        text = packed.tobytes()
+        return [text[begin:end] for begin, end in pairwise([0, *ends])]
 
     def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
         """Adds the sketches from `export`, at the `picked` indices only, to those of `rows`.
@@ -129,13 +138,6 @@ class SketchColumn:
 
     def _by_row(self) -> tuple[Column, ...]:
         return self._slots, self._sizes, self._begins, self._rooms
-
-    def _members(self, row: int) -> Hashes:
-        """The members of the row's set, in no particular order."""
-        begin = self._begins.values[row]
-        room = self._heap.room[begin : begin + self._rooms.values[row]]
-        members: Hashes = room[room != 0]
-        return members
 
 
 def pack_hashes(hashes: Hashes) -> bytes:
@@ -180,16 +182,35 @@ def unpack_registers(sketch: bytes, lg_k: int) -> Ranks:
 
 def count_distinct(sketches: Sequence[bytes], lg_k: int) -> int:
     """The number of distinct members of the union of the sketches."""
-    if len(sketches) == 1 and sketches[0][:1] == b"S":
-        return len(sketches[0]) // _HASH_BYTES
-    small = [unpack_hashes(sketch) for sketch in sketches if sketch[:1] == b"S"]
+    [count] = counts_distinct(sketches, np.array([0, len(sketches)]), lg_k)
+    return count
+
+
+def counts_distinct(sketches: Sequence[bytes], firsts: Ints, lg_k: int) -> list[int]:
+    """The number of distinct members of each union: of the sketches from its number in `firsts` to before the next one.
+
+    Raises ValueError for what is not a sketch.
+    """
+    lengths = np.fromiter(map(len, sketches), np.int64, len(sketches))
+    text, begins = joined(sketches), len(PAD) + np.cumsum(lengths) - lengths
+    is_set = text[begins] == SET
+    if wrong := np.flatnonzero((lengths < 1) | is_set & (lengths % MEMBER_BYTES != 1)).tolist():
+        raise ValueError(f"expected a sketch: a letter, and 8 bytes for each member, got {lengths[wrong[0]]} bytes")
+    counts = np.empty(len(firsts) - 1, np.int32)
+    count_unions(text, begins, lengths, firsts, np.empty(ROOM, np.uint64), counts)
+    found: list[int] = counts.tolist()
+    for union in np.flatnonzero(counts == NOT_COUNTED).tolist():
+        found[union] = round(estimate(_registers_of(sketches[firsts[union] : firsts[union + 1]], lg_k)))
+    return found
+
+
+def _registers_of(sketches: Sequence[bytes], lg_k: int) -> Ranks:
+    """The registers of the union of the sketches."""
     large = [unpack_registers(sketch, lg_k) for sketch in sketches if sketch[:1] == b"D"]
-    members = np.unique(np.concatenate(small)) if small else _NO_HASHES
-    if not large and len(members) <= EXACT_UP_TO:
-        return len(members)
     registers = np.maximum.reduce(large) if large else np.zeros(1 << lg_k, np.uint8)
+    members = np.concatenate([_NO_HASHES, *(unpack_hashes(sketch) for sketch in sketches if sketch[:1] == b"S")])
     raise_registers(members, lg_k, 0, registers[np.newaxis])
-    return round(estimate(registers))
+    return registers
 
 
 def estimate(registers: NDArray[Any]) -> float:

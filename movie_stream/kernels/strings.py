@@ -37,9 +37,15 @@ def copy_string(text: Bytes, begin: int, length: int, out: BytesOut, at: int) ->
 @part
 def copy_word(text: Bytes, begin: int, out: BytesOut, at: int) -> None:
     """Copies eight bytes."""
-    word = eight_at(text, begin)
+    write_word(eight_at(text, begin), out, at)
+
+
+@part
+def write_word(word: np.uint64, out: BytesOut, at: int) -> int:
+    """Writes a word as eight bytes, little-endian; returns the position after them."""
     for byte in range(WORD):
         out[np.uint64(at + byte)] = np.uint8(word >> np.uint64(8 * byte) & np.uint64(0xFF))
+    return at + WORD
 
 
 @part

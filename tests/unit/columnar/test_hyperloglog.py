@@ -15,6 +15,7 @@ from movie_stream.columnar.hyperloglog import (
     Hashes,
     SketchColumn,
     count_distinct,
+    counts_distinct,
     estimate,
     pack_hashes,
     pack_registers,
@@ -76,6 +77,26 @@ def test_a_union_is_counted_like_one_set(slices: list[tuple[int, int]], lg_k: in
     assert count_distinct([*sketches, *sketches], lg_k) == together
     if len(union) <= EXACT_UP_TO:
         assert together == len(union)
+
+
+@settings(max_examples=examples(60))
+@given(st.lists(st.lists(st.tuples(st.integers(0, 700), st.integers(0, 500)), max_size=4), max_size=6))
+def test_unions_are_counted_together_as_one_by_one(unions: list[list[tuple[int, int]]]) -> None:
+    hashes = members(1_200)
+    parts = [[hashes[start : start + length] for start, length in union] for union in unions]
+    sketches = [[sketch_of(part, 12) for part in union] for union in parts]
+    firsts = np.cumsum([0, *map(len, sketches)])
+    found = counts_distinct([sketch for union in sketches for sketch in union], firsts, 12)
+    assert found == [count_distinct(union, 12) for union in sketches]
+    for count, union in zip(found, parts, strict=True):
+        distinct = len({member for part in union for member in part.tolist()})
+        assert count == distinct if distinct <= EXACT_UP_TO else count == pytest.approx(distinct, rel=0.1)
+
+
+@pytest.mark.parametrize("wrong", [b"", b"S1234567", b"S123456789"])
+def test_what_is_no_set_is_refused(wrong: bytes) -> None:
+    with pytest.raises(ValueError, match=f"expected a sketch: .* got {len(wrong)} bytes"):
+        count_distinct([sketch_of(members(3), 12), wrong], 12)
 
 
 @pytest.mark.parametrize("lg_k", LG_KS)
