@@ -20,19 +20,21 @@ UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
 
 
 class FlushSchedule:
-    """When the next flush is due: `base_s` after the last, or as long as that took; under backlog later.
+    """When the next flush is due: `base_s` after the last, or as long as that took; under backlog later, and the later
+    the more partitions a worker has.
 
     >>> schedule = FlushSchedule(base_s=0.05, at_most_s=5.0)
     >>> schedule.flushed(now_s=10.0, took_s=0.01)
     >>> schedule.due_s(live=True), schedule.due_s(live=False)
     (10.05, 10.2)
     >>> schedule.flushed(now_s=11.0, took_s=0.125)
-    >>> schedule.due_s(live=True), schedule.due_s(live=False)
-    (11.125, 13.5)
+    >>> schedule.due_s(live=True), schedule.due_s(live=False), schedule.due_s(live=False, partitions=12)
+    (11.125, 13.5, 16.0)
     """
 
     SHARE: Final = 20
-    """Under backlog, flushes may take about 1/SHARE of the time; of a live partition, half of it."""
+    """Under backlog, the flushes of all partitions may take about 1/SHARE of the time; those of a live one, half of it.
+    """
 
     def __init__(self, base_s: float, at_most_s: float) -> None:
         self._base_s, self._at_most_s = base_s, at_most_s
@@ -42,10 +44,10 @@ class FlushSchedule:
         """Notes a flush that ended at `now_s` and took `took_s` seconds."""
         self._flushed_s, self._took_s = now_s, took_s
 
-    def due_s(self, live: bool) -> float:
-        """When the next flush is due, by the clock of `now_s`."""
+    def due_s(self, live: bool, partitions: int = 1) -> float:
+        """When the next flush is due, by the clock of `now_s`; `partitions` share the time that flushes may take."""
         if live:
             wait_s = min(max(self._base_s, self._took_s), self.SHARE * self._base_s)
         else:
-            wait_s = max(self._base_s, self.SHARE * self._took_s)
+            wait_s = max(self._base_s, self.SHARE * self._took_s * partitions)
         return self._flushed_s + min(wait_s, self._at_most_s)

@@ -279,9 +279,9 @@ class Owner(ABC, Generic[S]):
         if self.urgent(partition):
             return 0.0
         live = self._is_live(partition, owned)
-        due_s = owned.flush.due_s(live)
+        due_s = owned.flush.due_s(live, len(self.owned))
         if owned.flushed == owned.table.state.position:  # all is sent, only a checkpoint is left
-            return max(due_s, min(owned.checkpoint.due_s(live), owned.moved_at_s + QUIET_AFTER_S))
+            return max(due_s, min(owned.checkpoint.due_s(live, len(self.owned)), owned.moved_at_s + QUIET_AFTER_S))
         return due_s
 
     @property
@@ -300,7 +300,7 @@ class Owner(ABC, Generic[S]):
 
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
         began, position = monotonic(), owned.table.state.position
-        due = began >= owned.checkpoint.due_s(self._is_live(partition, owned))
+        due = began >= owned.checkpoint.due_s(self._is_live(partition, owned), len(self.owned))
         checkpoint = leaving or due or owned.flushed == position  # the last: no records are arriving
         try:
             with self.timings.taking(catalogue.FLUSH):
