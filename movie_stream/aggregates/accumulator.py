@@ -294,20 +294,9 @@ class Accumulator:
         return messages
 
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
-        collection = groups.result.collection
-        if groups.result.by and groups.names is not None:
-            starts, values = groups.starts[rows].tolist(), groups.names.texts(groups.ids[rows])
-            target = np.array(
-                [
-                    partial.target(collection, start, value, targets)
-                    for start, value in zip(starts, values, strict=True)
-                ],
-                np.int64,
-            )
-        else:
-            windows, inverse = np.unique(groups.starts[rows], return_inverse=True)
-            target_of_window = [partial.target(collection, start, "", targets) for start in windows.tolist()]
-            target = np.array(target_of_window, np.int64)[inverse]
+        by = groups.names if groups.result.by else None
+        values = None if by is None else by.spans(groups.ids[rows])
+        target = partial.targets_of(groups.result.collection, groups.starts[rows], values, targets)
         return [(t, rows[target == t]) for t in range(targets)]
 
     @property

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
 from zlib import crc32
 
 import msgspec
+import numpy as np
 
 from movie_stream.aggregates.arrivals import Weighted
 from movie_stream.aggregates.groups import Block
+from movie_stream.columnar.spans import Ints, Spans
+from movie_stream.kernels.hashing import continue_crc32
+
+_CRC32_TABLE: Final = np.array([crc32(bytes([index ^ 0xFF])) ^ 0xFF000000 for index in range(256)], np.uint32)
+"""The remainder of each byte, as zlib has it: its CRC-32 begins and ends with an inversion."""
 
 
 class Partial(msgspec.Struct, array_like=True, tag="partial"):
@@ -49,10 +56,17 @@ def decode(value: bytes) -> Partial | Watermark:
     return _DECODER.decode(value)
 
 
-def target(collection: str, start_ms: int, value: str, targets: int) -> int:
-    """The partition of `movie-partials` that carries a document's partials from all source partitions.
+def targets_of(collection: str, starts: Ints, values: Spans | None, targets: int) -> Ints:
+    """The partition of `movie-partials`, of so many, that carries a document's partials from all source partitions: the
+    CRC-32 of its collection, its window's start in Unix milliseconds and its value, separated by zeros. Without
+    `values`, they are "".
 
-    >>> 0 <= target("daily_stats", 1730332800000, "action", 3) < 3
-    True
+    >>> targets_of("daily_stats", np.array([1730332800000, 1730419200000]), Spans.of([b"action", b"drama"]), 3).tolist()
+    [1, 1]
     """
-    return crc32(f"{collection}\0{start_ms}\0{value}".encode()) % targets
+    windows, inverse = np.unique(starts, return_inverse=True)
+    before = [crc32(f"{collection}\0{start_ms}\0".encode()) for start_ms in windows.tolist()]
+    crcs = np.array(before, np.uint32)[inverse]
+    if values is not None:
+        continue_crc32(values.text, values.begins, values.lengths, _CRC32_TABLE, crcs)
+    return crcs.astype(np.int64) % targets

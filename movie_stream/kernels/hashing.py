@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from movie_stream.kernels.compiled import Bytes, Ints, Words, Words32Out, WordsOut, kernel, part
+from movie_stream.kernels.compiled import Bytes, Ints, Words, Words32, Words32Out, WordsOut, kernel, part
 
 
 @part
@@ -101,3 +101,14 @@ def murmur2_hashes(text: Bytes, begins: Ints, lengths: Ints, hashes: Words32Out)
             mixed = (mixed ^ word_at(text, at, end - at)) * multiplier & low
         mixed = (mixed ^ mixed >> np.uint64(13)) * multiplier & low
         hashes[row] = np.uint32(mixed ^ mixed >> np.uint64(15))
+
+
+@kernel
+def continue_crc32(text: Bytes, begins: Ints, lengths: Ints, table: Words32, crcs: Words32Out) -> None:
+    """Continues the CRC-32 of each row (zlib's) with a string; `table` has the remainder of each byte."""
+    ones = np.uint32(0xFFFFFFFF)
+    for row in range(len(crcs)):
+        crc = crcs[row] ^ ones
+        for at in range(begins[row], begins[row] + lengths[row]):
+            crc = table[np.uint64((crc ^ np.uint32(text[np.uint64(at)])) & np.uint32(0xFF))] ^ crc >> np.uint32(8)
+        crcs[row] = crc ^ ones
