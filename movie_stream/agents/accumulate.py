@@ -39,6 +39,8 @@ class Accumulate(Owner[Accumulator]):
         self._block_bytes = context.broker.block_bytes(self._partials_topic, self.changelog)
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._letter_bytes: Counter[int] = Counter()
+        self._outbox: defaultdict[int, list[bytes]] = defaultdict(list)  # partials by target, of flushes that begin now
+        self._sending: asyncio.Task[None] | None = None
         self._warned_of_misplaced = False
         self.refused: Counter[tuple[str, str]] = Counter()
         """Records refused since the start of the process, by kind ("bad", "late") and kind of the reason."""
@@ -143,11 +145,18 @@ class Accumulate(Owner[Accumulator]):
             state.drop_expired()
 
     async def _send_partials(self, partials: list[tuple[int, bytes]]) -> None:
-        by_target: defaultdict[int, list[bytes]] = defaultdict(list)
+        """Sends them with those of the other flushes that begin at the same time: one batch for each target."""
         for target, message in partials:
-            by_target[target].append(message)
+            self._outbox[target].append(message)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_outbox())
+            self._sending.add_done_callback(_retrieve)
+        await asyncio.shield(self._sending)  # the others wait for it, too
+
+    async def _send_outbox(self) -> None:
+        outbox, self._outbox, self._sending = self._outbox, defaultdict(list), None
         await asyncio.gather(
-            *(self._broker.send(self._partials_topic, target, messages) for target, messages in by_target.items())
+            *(self._broker.send(self._partials_topic, target, messages) for target, messages in outbox.items())
         )
 
     async def _send_letters(self, letters: list[DeadLetter]) -> None:
@@ -181,6 +190,12 @@ class Accumulate(Owner[Accumulator]):
         if letter.original is not None:
             headers.append(("original-offset", str(letter.original).encode()))
         return headers
+
+
+def _retrieve(ended: asyncio.Task[None]) -> None:
+    """Marks its error as seen: whoever still waits for it gets it."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _size(letter: DeadLetter) -> int:

@@ -9,13 +9,15 @@ class Cadence(NamedTuple):
     """The intervals between flushes, and between checkpoints, of partitions that are read as records arrive."""
 
     flush_s: float
-    """A view waits for it twice, until it is in MongoDB."""
+    """A view waits for it until its partials are sent."""
+    publish_s: float
+    """Documents are written when partials arrive, but no sooner after the last."""
     checkpoint_s: float
     """The most that is counted again after a crash; more under backlog."""
 
 
-LIVE: Final = Cadence(flush_s=0.1, checkpoint_s=1.0)
-UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
+LIVE: Final = Cadence(flush_s=0.1, publish_s=0.04, checkpoint_s=1.0)
+UNTIL_END: Final = Cadence(flush_s=0.03, publish_s=0.03, checkpoint_s=0.0)
 """For a worker that ends at the end of its topics: its caller waits for it."""
 
 

@@ -116,6 +116,11 @@ class Owner(ABC, Generic[S]):
         return Tally()
 
     @property
+    def flush_every_s(self) -> float:
+        """The least seconds between two flushes of a partition."""
+        return self._context.cadence.flush_s
+
+    @property
     def delay_ms(self) -> float | None:
         """The recent median delay of views into MongoDB, in milliseconds; None if this agent does not measure it."""
         return None
@@ -214,7 +219,7 @@ class Owner(ABC, Generic[S]):
             self.missed(partition, state.position, oldest)
             state.position = oldest
         cadence = self._context.cadence
-        flush, checkpoint = FlushSchedule(cadence.flush_s, 5.0), FlushSchedule(cadence.checkpoint_s, 10.0)
+        flush, checkpoint = FlushSchedule(self.flush_every_s, 5.0), FlushSchedule(cadence.checkpoint_s, 10.0)
         self.owned[partition] = Owned(table, asyncio.Lock(), flush, checkpoint, table.position, monotonic())
         self.finished[partition] = table.position
         how = ", with the state that it had" if kept else ""
@@ -254,19 +259,31 @@ class Owner(ABC, Generic[S]):
     def _start_flushes(self, running: dict[int, asyncio.Task[None]]) -> float:
         """Starts the flushes that are due; returns in how many seconds the next one is, as far as is known."""
         now, next_s = monotonic(), LOOK_EVERY_S
-        for partition, owned in self.owned.items():
-            if partition not in running and not self.idle(owned):
-                wait_s = self._due_s(partition, owned) - now
-                if wait_s <= 0:
-                    running[partition] = asyncio.create_task(self._flush_if_due(partition, owned))
-                else:
-                    next_s = min(next_s, wait_s)
+        waits_s = {
+            partition: self._due_s(partition, owned) - now
+            for partition, owned in self.owned.items()
+            if partition not in running and not self.idle(owned)
+        }
+        any_due = min(waits_s.values(), default=1.0) <= 0
+        for partition, wait_s in waits_s.items():
+            owned = self.owned[partition]
+            if any_due and wait_s <= self._early_s(partition, owned):
+                running[partition] = asyncio.create_task(self._flush_if_due(partition, owned))
+            else:
+                next_s = min(next_s, max(wait_s, 0))
         return next_s
+
+    def _early_s(self, partition: int, owned: Owned[S]) -> float:
+        """How much too early it is flushed with others: live partitions send together, and what reads that has all of
+        it at once.
+        """
+        return self.flush_every_s / 2 if self._is_live(partition, owned) else 0
 
     async def _flush_if_due(self, partition: int, owned: Owned[S]) -> None:
         """Flushes it; under backlog, `flushes_at_once` run side by side."""
         async with contextlib.nullcontext() if self._is_live(partition, owned) else self._flushing:
-            if monotonic() >= self._due_s(partition, owned) and not self.idle(owned):
+            due_s = self._due_s(partition, owned) - self._early_s(partition, owned)
+            if monotonic() >= due_s and not self.idle(owned):
                 async with owned.lock:
                     if self.holds(partition, owned):
                         await self._flush(partition, owned)

@@ -116,6 +116,10 @@ class Publish(Owner[Merger]):
             remedy="count the whole topic afresh with: movie-stream rebuild",
         )
 
+    @property
+    def flush_every_s(self) -> float:
+        return self._context.cadence.publish_s
+
     async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> None:
         """Flushes a copy of the state as of one point in time, in this order:
 

@@ -7,6 +7,7 @@ import gc
 import json
 import weakref
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from movie_stream.agents.context import Context
 from movie_stream.agents.flush_schedule import LIVE, UNTIL_END, Cadence, FlushSchedule
 from movie_stream.agents.owner import QUIET_AFTER_S, Owned
 from movie_stream.agents.publish import Publish
+from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.groups import BLOCK_BYTES
 from movie_stream.errors import WorkerFailed
@@ -54,12 +56,16 @@ class Broker:
         self.open = asyncio.Event()
         self.open.set()
         self.sent: list[bytes] = []
+        self.asked = asyncio.Event()
+        self.sends = 0
         self.letters: list[bytes] = []
         self.settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
 
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
+        self.asked.set()
         await self.open.wait()
         self.sent += values
+        self.sends += 1
         return list(range(len(values)))
 
     async def send_record(self, topic: str, partition: int, key: bytes, value: bytes, headers: object) -> Any:
@@ -204,6 +210,29 @@ async def test_a_live_partition_is_flushed_as_one_while_some_records_are_on_thei
     assert list(due.values()) == [101.0, 101.0, 105.0]
 
 
+async def test_live_partitions_that_are_due_soon_are_flushed_with_one_that_is_due_now() -> None:
+    broker, log = Broker(), MemoryLog()
+    agent = accumulate(broker, Group())
+    for partition, due_in_s in enumerate((-0.01, LIVE.flush_s / 3, LIVE.flush_s)):
+        agent.take(partition, Table(agent.new_state(partition), log, "run"), oldest=0, end=1)
+        agent.apply(chunk_of(partition, 0, [json.dumps(VIEW).encode()]))
+        agent.owned[partition].flush.flushed(monotonic() + due_in_s - LIVE.flush_s, took_s=0.0)
+        agent.owned[partition].checkpoint.flushed(monotonic(), took_s=0.0)
+    running = dict[int, asyncio.Task[None]]()
+    agent._start_flushes(running)
+    assert list(running) == [0, 1]
+    broker.open.clear()
+    await broker.asked.wait()
+    running[0].cancel()
+    broker.open.set()
+    await asyncio.wait(running.values())
+    assert running[0].cancelled()
+    assert running[1].exception() is None, "one that is cut off takes no other with it"
+    assert broker.sends == 1
+    messages = [partial.decode(message) for message in broker.sent]
+    assert {message.partition for message in messages} == {0, 1}
+
+
 async def test_a_partition_without_new_records_gets_its_checkpoint_soon() -> None:
     group, log = Group(), MemoryLog()
     agent = accumulate(Broker(), group)
@@ -298,6 +327,7 @@ async def test_a_state_whose_last_flush_was_cut_off_does_not_come_back(monkeypat
     broker.open.clear()
     await left(agent, log)
     assert agent.kept == {}
+    broker.open.set()  # too late
     assert await returned(agent, log) is None
 
 
