@@ -194,7 +194,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
                 {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
             )
         except (CommitFailedError, IllegalStateError) as error:
-            self.log.info("not committed, a rebalance is under way: %s", error)
+            self.log.info("not committed, a rebalance is under way: %s", error.__cause__ or error)
             return False
         except KafkaError as error:
             self.log.warning("not committed, will be with the next checkpoint: %r", error)
@@ -333,8 +333,8 @@ class ChunkConsumer(driver.Consumer):
         await super().on_stop()
 
     async def commit_and_end_transactions(self) -> None:
-        """Nothing is left to commit. Faust would wait for a commit under way, without a limit, though the broker may
-        answer it only when a rebalance is over.
+        """Nothing is left to commit. Faust would wait for a commit under way, without a limit, and aiokafka retries it
+        as long as the broker is away.
         """
 
     def _message(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
