@@ -139,6 +139,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
             fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
+        if not assignment.active:
+            return {}  # these may be of the next one, whose seek waits for this fetch and so brings them again
         moved: dict[TP, FetchedRuns] = {}
         for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
@@ -209,6 +211,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._next: dict[TP, int] = {}  # the offset where the next chunk of a partition starts
         self._ahead: deque[asyncio.Task[Any]] = deque()  # the fetches under way, in this order
+        self._dropped: deque[asyncio.Task[Any]] = deque()  # those of them that are to bring nothing
         self._offsets_committed: dict[TP, int] = {}  # accepted by the group; see agents/group.py
         self._seeks = 0
         self._restoring: asyncio.Task[None] | None = None
@@ -319,12 +322,19 @@ class ChunkConsumer(driver.Consumer):
         return await self._getmany(partitions, FETCH_WITHIN_S) or {}
 
     async def _drop_ahead(self) -> None:
-        """Drops the fetches under way, after they have ended: they move the positions until then."""
-        while self._ahead:
-            ahead = self._ahead.popleft()
-            await asyncio.wait([ahead])
-            if not ahead.cancelled() and (error := ahead.exception()):
-                logger.info("a fetch ahead failed: %r", error)
+        """Drops the fetches under way, after they have ended: they move the positions until then.
+
+        Faust cancels a seek in which the next rebalance begins: then the next one waits for them.
+        """
+        while self._ahead or self._dropped:
+            self._dropped += self._ahead
+            self._ahead.clear()
+            dropped = self._dropped[0]
+            await asyncio.wait([dropped])
+            if dropped in self._dropped:  # not if a seek and the stop wait for it
+                self._dropped.remove(dropped)
+                if not dropped.cancelled() and (error := dropped.exception()):
+                    logger.info("a fetch ahead failed: %r", error)
         self._thread.drop_waiting()
 
     async def on_stop(self) -> None:
