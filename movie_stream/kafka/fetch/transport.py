@@ -236,23 +236,24 @@ class ChunkConsumer(driver.Consumer):
         lacking = assigned - positions.keys()
         if lacking and not positions:
             positions, lacking = await self.transport.restore(lacking), set()
-        await self._seek_to(positions)
-        if lacking:
+        if await self._seek_to(positions) and lacking:
             self.pause_partitions(lacking)
             self._restoring = asyncio.create_task(self._restore(lacking))
 
-    async def _seek_to(self, positions: Mapping[TP, int]) -> None:
-        await self.seek_wait(positions)
+    async def _seek_to(self, positions: Mapping[TP, int]) -> bool:
+        """Seeks; False if a partition is no longer assigned. The seek of the next assignment follows then."""
+        try:
+            await self.seek_wait(positions)
+        except IllegalStateError as error:
+            logger.info("not sought, a rebalance is under way: %s", error)
+            return False
         self._next.update(positions)
+        return True
 
     async def _restore(self, lacking: set[TP]) -> None:
         """Restores the tables of paused partitions, while the others go on, and resumes these partitions."""
         positions = await self.transport.restore(lacking)
-        try:
-            await self._seek_to(positions)
-        except IllegalStateError as error:
-            logger.info("not sought to restored positions, a rebalance is under way: %s", error)
-        else:
+        if await self._seek_to(positions):
             self.resume_partitions(lacking)
 
     def stop_flow(self) -> None:

@@ -271,6 +271,32 @@ async def test_what_a_fetch_brings_for_the_next_assignment_is_dropped(
     assert_once(found)
 
 
+async def test_a_seek_that_the_next_assignment_overtakes_hands_out_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would see its error: Faust has given it up by then, or is about to."""
+    async with consumer(settings, monkeypatch) as opened, aclosing(opened.chunks()) as chunks:
+        places = [TopicPartition(settings.kafka_topic, partition) for partition in PARTITIONS]
+        opened.lacking = opened.assignment()
+
+        async def overtaken(lacking: set[TP]) -> Mapping[TP, int]:
+            opened.fetching.assign(places[:-1])
+            return opened.positions
+
+        opened.transport.restore = overtaken
+        await opened.sought()
+        first = asyncio.create_task(anext(chunks))
+        await asyncio.wait([first], timeout=3 * FETCH_WITHIN_S)  # none comes, so there is nothing else to wait for
+        assert not first.done()
+        opened.fetching.assign(places)
+        opened.lacking = set()
+        await opened.sought()
+        found = [await first]
+        while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
+            found.append(await anext(chunks))
+    assert_once(found)
+
+
 async def test_a_partition_that_is_restored_holds_up_no_other_and_begins_at_its_position(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
