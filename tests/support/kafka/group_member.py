@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import GroupLoadInProgressError, MemberIdRequired
+from aiokafka.errors import MemberIdRequired, for_code
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
 from movie_stream.kafka.cluster import client
@@ -38,12 +38,9 @@ class GroupMember:
 
     async def ask_for_id(self) -> Self:
         """The first of two joins: it makes a member, with which the group forms anew."""
-        while True:
-            code = await self.join()
-            if code != GroupLoadInProgressError.errno:
-                break
+        while for_code(code := await self.join()).retriable:  # noqa: ASYNC110  (the broker is not yet ready)
             await asyncio.sleep(0.1)
-        assert code == MemberIdRequired.errno
+        assert code == MemberIdRequired.errno, for_code(code)
         return self
 
     async def join(self) -> int:
