@@ -10,8 +10,9 @@ Committed offsets show the progress of this worker to monitoring tools; nothing 
 4. Faust asks for the offsets to commit: `ChunkConsumer._filter_tps_with_pending_acks` and
    `_filter_committable_offsets` return `Worker.finished`, without the positions that are committed already. Faust's own
    acknowledgements are ignored.
-5. `ChunkThread._commit`, in the thread that fetches, has aiokafka send the offsets. A rebalance may refuse them: that
-   is logged, and no error. While the broker is away aiokafka retries, and this commit stays under way.
+5. `ChunkThread._commit`, in the thread that fetches, has aiokafka send the offsets. In a rebalance they are not sent
+   (kafka/group/membership.py): that is logged, and no error. While the broker is away aiokafka retries, and this commit
+   stays under way.
 6. `ChunkConsumer._commit` notes the offsets that the group accepted. Step 4 of the next commit returns the others
    again. A seek clears these notes, since others may have committed something else meanwhile.
 7. `FaustGroup.commit_tried` is set. So is `Worker.commit_awaited`, after a bounded wait for the first commit of an

@@ -139,6 +139,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
             fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
+        if not assignment.active:
+            return {}  # these may be of the next one, whose seek waits for this fetch and so brings them again
         moved: dict[TP, FetchedRuns] = {}
         for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
@@ -194,7 +196,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
                 {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
             )
         except (CommitFailedError, IllegalStateError) as error:
-            self.log.info("not committed, a rebalance is under way: %s", error)
+            self.log.info("not committed, a rebalance is under way: %s", error.__cause__ or error)
             return False
         except KafkaError as error:
             self.log.warning("not committed, will be with the next checkpoint: %r", error)
@@ -209,6 +211,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._next: dict[TP, int] = {}  # the offset where the next chunk of a partition starts
         self._ahead: deque[asyncio.Task[Any]] = deque()  # the fetches under way, in this order
+        self._dropped: deque[asyncio.Task[Any]] = deque()  # those of them that are to bring nothing
         self._offsets_committed: dict[TP, int] = {}  # accepted by the group; see agents/group.py
         self._seeks = 0
         self._restoring: asyncio.Task[None] | None = None
@@ -233,23 +236,24 @@ class ChunkConsumer(driver.Consumer):
         lacking = assigned - positions.keys()
         if lacking and not positions:
             positions, lacking = await self.transport.restore(lacking), set()
-        await self._seek_to(positions)
-        if lacking:
+        if await self._seek_to(positions) and lacking:
             self.pause_partitions(lacking)
             self._restoring = asyncio.create_task(self._restore(lacking))
 
-    async def _seek_to(self, positions: Mapping[TP, int]) -> None:
-        await self.seek_wait(positions)
+    async def _seek_to(self, positions: Mapping[TP, int]) -> bool:
+        """Seeks; False if a partition is no longer assigned. The seek of the next assignment follows then."""
+        try:
+            await self.seek_wait(positions)
+        except IllegalStateError as error:
+            logger.info("not sought, a rebalance is under way: %s", error)
+            return False
         self._next.update(positions)
+        return True
 
     async def _restore(self, lacking: set[TP]) -> None:
         """Restores the tables of paused partitions, while the others go on, and resumes these partitions."""
         positions = await self.transport.restore(lacking)
-        try:
-            await self._seek_to(positions)
-        except IllegalStateError as error:
-            logger.info("not sought to restored positions, a rebalance is under way: %s", error)
-        else:
+        if await self._seek_to(positions):
             self.resume_partitions(lacking)
 
     def stop_flow(self) -> None:
@@ -319,12 +323,19 @@ class ChunkConsumer(driver.Consumer):
         return await self._getmany(partitions, FETCH_WITHIN_S) or {}
 
     async def _drop_ahead(self) -> None:
-        """Drops the fetches under way, after they have ended: they move the positions until then."""
-        while self._ahead:
-            ahead = self._ahead.popleft()
-            await asyncio.wait([ahead])
-            if not ahead.cancelled() and (error := ahead.exception()):
-                logger.info("a fetch ahead failed: %r", error)
+        """Drops the fetches under way, after they have ended: they move the positions until then.
+
+        Faust cancels a seek in which the next rebalance begins: then the next one waits for them.
+        """
+        while self._ahead or self._dropped:
+            self._dropped += self._ahead
+            self._ahead.clear()
+            dropped = self._dropped[0]
+            await asyncio.wait([dropped])
+            if dropped in self._dropped:  # not if a seek and the stop wait for it
+                self._dropped.remove(dropped)
+                if not dropped.cancelled() and (error := dropped.exception()):
+                    logger.info("a fetch ahead failed: %r", error)
         self._thread.drop_waiting()
 
     async def on_stop(self) -> None:
@@ -333,8 +344,8 @@ class ChunkConsumer(driver.Consumer):
         await super().on_stop()
 
     async def commit_and_end_transactions(self) -> None:
-        """Nothing is left to commit. Faust would wait for a commit under way, without a limit, though the broker may
-        answer it only when a rebalance is over.
+        """Nothing is left to commit. Faust would wait for a commit under way, without a limit, and aiokafka retries it
+        as long as the broker is away.
         """
 
     def _message(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:

@@ -1,6 +1,13 @@
-"""A consumer's membership in its group: the leader, the wait for an assignment, and a workaround for a bug of Tansu.
+"""A consumer's membership in its group: the leader, the wait for an assignment, commits, and a workaround for a bug of
+Tansu.
 
 It reaches into aiokafka's coordinator (pinned in pyproject.toml) to see its requests and answers.
+
+From a request to join until the answer to the sync, no commit is sent. Kafka would refuse it: it answers it after the
+join, when the generation of the commit is over or the one after it is not complete. aiokafka takes the refusal for the
+loss of its membership. It drops the member's id, without which a leader cannot share out the partitions, and joins once
+more after the sync, which begins the next rebalance for all the others; their commits are refused in turn. Kafka's own
+client tells such a refusal from a loss. A commit that was sent before the join is answered before it.
 
 While a group forms, Tansu 0.6 does not forget a leader that leaves, and all members wait for it forever: each answer to
 a join names it, and each sync is refused until it has synced. Two measures help:
@@ -24,8 +31,9 @@ from time import monotonic
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, RebalanceInProgressError
 from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from movie_stream.kafka.group.group_state import GroupState, state_of
@@ -66,7 +74,11 @@ class Membership:
         return not others or self._leader not in now.members
 
     async def _sent(self, request: Any) -> Any:
-        """Sends a request of the coordinator; returns the answer. Raises aiokafka's errors."""
+        """Sends a request of the coordinator; returns the answer. Raises aiokafka's errors; of a commit that comes in
+        a rebalance RebalanceInProgressError, which aiokafka makes a CommitFailedError.
+        """
+        if isinstance(request, OffsetCommitRequest) and self._waiting_since_s is not None:
+            raise RebalanceInProgressError(self.coordinator.group_id)
         if isinstance(request, JoinGroupRequest):
             return await self._join(request)
         response = await self._send(request)

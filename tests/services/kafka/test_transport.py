@@ -23,6 +23,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
 from movie_stream.settings import Settings
 from tests.support.input.odd_records import plain
+from tests.support.waiting import comes_true
 
 PARTITIONS = (0, 1, 2)
 BATCHES, IN_BATCH = 6, 5
@@ -55,6 +56,7 @@ class Consumer(ChunkConsumer):
         self.lacking, self.may_restore = set[TP](), asyncio.Event()
         self.may_restore.set()
         self._next, self._ahead, self._offsets_committed, self._seeks = {}, deque(), {}, 0
+        self._dropped = deque()
         self._restoring = None
         self.can_resume_flow, self.suspend_flow = Event(), Event()
         self._active_partitions, self._paused_partitions = self.assignment(), set[TP]()
@@ -211,6 +213,87 @@ async def test_what_was_fetched_before_a_seek_is_not_handed_out_after_it(
         while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
             found.append(await anext(chunks))
     assert first.start == 0
+    assert_once(found)
+
+
+@asynccontextmanager
+async def held_up(opened: Consumer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
+    """A fetch is under way in the block, as long as the event is not set."""
+    fetcher, may_end = opened.fetching._fetcher, asyncio.Event()
+    fetch = fetcher.fetched_records
+
+    async def held(partitions: Any, **options: Any) -> Any:
+        await may_end.wait()
+        return await fetch(partitions, **options)
+
+    monkeypatch.setattr(fetcher, "fetched_records", held)
+    opened._fetch_ahead()
+    await comes_true(opened._thread._one_at_a_time.locked)
+    yield may_end
+
+
+async def test_a_fetch_outlives_no_seek_though_the_seek_before_it_was_cut_off(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust cancels a seek when the next rebalance begins. Records that a fetch brings after a seek would be missing
+    after it, since they move the position.
+    """
+    async with consumer(settings, monkeypatch) as opened:
+        async with held_up(opened, monkeypatch) as may_end:
+            cut_off = asyncio.create_task(opened.perform_seek())
+            await comes_true(lambda: not opened._ahead)
+            cut_off.cancel()
+            await asyncio.wait([cut_off])
+            seeking = asyncio.create_task(opened.sought())
+            await asyncio.sleep(0)
+            may_end.set()
+            await seeking
+        found: list[Chunk] = []
+        await until_all(opened, found)
+    assert_once(found)
+
+
+async def test_what_a_fetch_brings_for_the_next_assignment_is_dropped(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be taken for records before the position of the assignment in which the fetch began."""
+    async with consumer(settings, monkeypatch) as opened:
+        async with held_up(opened, monkeypatch) as may_end:
+            opened.fetching.unsubscribe()
+            opened.fetching.assign([TopicPartition(settings.kafka_topic, partition) for partition in PARTITIONS])
+            await opened.seek_wait(opened.positions)
+            may_end.set()
+            assert await opened._ahead[0] == {}
+        assert not opened._thread.has_records_of(opened.assignment())
+        await opened.sought()
+        found: list[Chunk] = []
+        await until_all(opened, found)
+    assert_once(found)
+
+
+async def test_a_seek_that_the_next_assignment_overtakes_hands_out_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would see its error: Faust has given it up by then, or is about to."""
+    async with consumer(settings, monkeypatch) as opened, aclosing(opened.chunks()) as chunks:
+        places = [TopicPartition(settings.kafka_topic, partition) for partition in PARTITIONS]
+        opened.lacking = opened.assignment()
+
+        async def overtaken(lacking: set[TP]) -> Mapping[TP, int]:
+            opened.fetching.assign(places[:-1])
+            return opened.positions
+
+        opened.transport.restore = overtaken
+        await opened.sought()
+        first = asyncio.create_task(anext(chunks))
+        await asyncio.wait([first], timeout=3 * FETCH_WITHIN_S)  # none comes, so there is nothing else to wait for
+        assert not first.done()
+        opened.fetching.assign(places)
+        opened.lacking = set()
+        await opened.sought()
+        found = [await first]
+        while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
+            found.append(await anext(chunks))
     assert_once(found)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import GroupLoadInProgressError, MemberIdRequired
+from aiokafka.errors import MemberIdRequired, for_code
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
 from movie_stream.kafka.cluster import client
@@ -24,8 +24,10 @@ HEARTBEAT_EVERY_S = 1.0
 class GroupMember:
     """It subscribes as a worker does; `connection` may be shared, but a broker answers its requests in turn."""
 
-    def __init__(self, settings: Settings, connection: AIOKafkaClient) -> None:
-        self._group, self._client = settings.kafka_group, connection
+    def __init__(
+        self, settings: Settings, connection: AIOKafkaClient, session_timeout_ms: int = SESSION_TIMEOUT_MS
+    ) -> None:
+        self._group, self._client, self._session_timeout_ms = settings.kafka_group, connection, session_timeout_ms
         names = Topics.of(settings)
         self._metadata = RoundRobinPartitionAssignor.metadata({names.events, names.partials}).encode()
         self.id, self.generation, self.leader = "", -1, ""
@@ -36,19 +38,16 @@ class GroupMember:
 
     async def ask_for_id(self) -> Self:
         """The first of two joins: it makes a member, with which the group forms anew."""
-        while True:
-            code = await self.join()
-            if code != GroupLoadInProgressError.errno:
-                break
+        while for_code(code := await self.join()).retriable:  # noqa: ASYNC110  (the broker is not yet ready)
             await asyncio.sleep(0.1)
-        assert code == MemberIdRequired.errno
+        assert code == MemberIdRequired.errno, for_code(code)
         return self
 
     async def join(self) -> int:
         """The error code of a join."""
         protocols = [(RoundRobinPartitionAssignor.name, self._metadata)]
         answer = await self._send(
-            JoinGroupRequest(self._group, SESSION_TIMEOUT_MS, 60_000, self.id, None, "consumer", protocols)
+            JoinGroupRequest(self._group, self._session_timeout_ms, 60_000, self.id, None, "consumer", protocols)
         )
         self.id = answer.member_id or self.id
         self.generation, self.leader = answer.generation_id, answer.leader_id
@@ -68,6 +67,16 @@ class GroupMember:
         )
         assert answer.error_code == 0
 
+    async def take_share(self) -> None:
+        """Waits until the leader has shared out."""
+        answer = await self._send(SyncGroupRequest(self._group, self.generation, self.id, None, []))
+        assert answer.error_code == 0
+
+    async def heartbeat(self) -> int:
+        """The error code of a heartbeat: 0 as long as the group is in the generation of the last join."""
+        answer = await self._send(HeartbeatRequest(self._group, self.generation, self.id))
+        return int(answer.error_code)
+
     async def leave(self) -> None:
         """Tells the group that it leaves."""
         await self._send(LeaveGroupRequest(self._group, self.id))
@@ -75,7 +84,7 @@ class GroupMember:
     async def stay(self) -> None:
         """Says for ever that it is alive, whatever it is answered."""
         while True:
-            await self._send(HeartbeatRequest(self._group, self.generation, self.id))
+            await self.heartbeat()
             await asyncio.sleep(HEARTBEAT_EVERY_S)
 
 
