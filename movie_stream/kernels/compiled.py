@@ -176,6 +176,7 @@ def compile_imported(started: Callable[[int], None] | None = None, stopped: Even
                 else:
                     one.load(code)
         if not missing:
+            machine_code.release_linker()
             return 0
         if not store.numba_version():
             raise RuntimeError(
@@ -188,4 +189,5 @@ def compile_imported(started: Callable[[int], None] | None = None, stopped: Even
         for name, code in children.compiled(longest_first, stopped or Event()):
             store.write(name, code)
             missing[name].load(code)
+        machine_code.release_linker()
         return len(missing)

@@ -91,6 +91,16 @@ try:
 except IndexError as error:
     print(error)
 """
+RELEASED: Final = r"""
+import re
+from pathlib import Path
+from movie_stream.kernels import strings
+from movie_stream.kernels.compiled import compile_imported
+compile_imported()
+resident_kb = re.findall(r"libllvmlite.*\n(?:\w+: .*\n)*?Rss: +(\d+)", Path("/proc/self/smaps").read_text())
+assert resident_kb and sum(map(int, resident_kb)) < 4_000, resident_kb
+"""
+"""Before others are linked, by SIZE."""
 
 
 @pytest.fixture
@@ -215,3 +225,8 @@ def test_it_is_stopped_by_another_thread(package: Path, tmp_path: Path) -> None:
 def test_without_numba_it_is_the_plain_function(package: Path, tmp_path: Path) -> None:
     assert said(run(package, tmp_path / "cache", NUMBA_DISABLE_JIT="1")) == "False False 4"
     assert stored(package) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the memory is kept")
+def test_the_linkers_code_is_not_kept_in_memory_and_it_links_again(tmp_path: Path) -> None:
+    assert said(run(INSTALLED, tmp_path / "cache", RELEASED + SIZE)) == "True True 4"
