@@ -4,7 +4,7 @@ The command line prints `error: <the line>` and ends with the class's `exit_code
 Each class is built from keyword arguments, so that no message omits what was expected, where, and what to do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from errno import EBADF
 from typing import ClassVar
 
@@ -123,19 +123,19 @@ class OutOfMemory(MovieStreamError):
 
 
 class KernelsMissing(MovieStreamError):
-    """Compiled loops (`kernels`, by their names) are not stored, and Numba, which compiles them, is not installed.
+    """Of the compiled loops `count` are not stored, one is `kernel`; and Numba, which compiles them, is not installed.
 
     What to do: install Numba. Or set `NUMBA_DISABLE_JIT=1`, as where it cannot be had: records are then decoded one by
     one, many times slower, with the same result.
 
-    >>> print(KernelsMissing(kernels=["records.find_records"]))
+    >>> print(KernelsMissing(count=1, kernel="records.find_records"))
     compiled loops are missing (1, such as records.find_records), and Numba, which compiles them, is not installed; \
 install it with: pip install 'movie-stream[fast]', or set NUMBA_DISABLE_JIT=1 to work without, many times slower
     """
 
-    def __init__(self, *, kernels: Sequence[str]) -> None:
+    def __init__(self, *, count: int, kernel: str) -> None:
         super().__init__(
-            f"compiled loops are missing ({len(kernels)}, such as {kernels[0]}), and Numba, which compiles them, is "
+            f"compiled loops are missing ({count}, such as {kernel}), and Numba, which compiles them, is "
             f"not installed; install it with: pip install 'movie-stream[fast]', or {_WITHOUT_KERNELS}"
         )
 

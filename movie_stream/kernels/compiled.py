@@ -180,7 +180,7 @@ def compile_imported(started: Callable[[int], None] | None = None, stopped: Even
             machine_code.release_linker()
             return 0
         if not store.numba_version():
-            raise KernelsMissing(kernels=list(missing))
+            raise KernelsMissing(count=len(missing), kernel=next(iter(missing)))
         if started is not None:
             started(len(missing))
         longest_first = sorted(missing, key=lambda name: -missing[name].length)
