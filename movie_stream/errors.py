@@ -14,6 +14,7 @@ _LONGEST = 4_000
 """The longest line, in characters; causes may quote foreign text."""
 _LONGEST_QUOTE = 80
 """The longest quote of what came instead, in characters."""
+_WITHOUT_KERNELS = "set NUMBA_DISABLE_JIT=1 to work without, many times slower"
 
 
 class MovieStreamError(Exception):
@@ -119,6 +120,41 @@ class OutOfMemory(MovieStreamError):
 
     def __init__(self, *, what: str, remedy: str) -> None:
         super().__init__(f"out of memory: {what}; {remedy}")
+
+
+class KernelsMissing(MovieStreamError):
+    """Of the compiled loops `count` are not stored, one is `kernel`; and Numba, which compiles them, is not installed.
+
+    What to do: install Numba. Or set `NUMBA_DISABLE_JIT=1`, as where it cannot be had: records are then decoded one by
+    one, many times slower, with the same result.
+
+    >>> print(KernelsMissing(count=1, kernel="records.find_records"))
+    compiled loops are missing (1, such as records.find_records), and Numba, which compiles them, is not installed; \
+install it with: pip install 'movie-stream[fast]', or set NUMBA_DISABLE_JIT=1 to work without, many times slower
+    """
+
+    def __init__(self, *, count: int, kernel: str) -> None:
+        super().__init__(
+            f"compiled loops are missing ({count}, such as {kernel}), and Numba, which compiles them, is "
+            f"not installed; install it with: pip install 'movie-stream[fast]', or {_WITHOUT_KERNELS}"
+        )
+
+
+class KernelRefused(MovieStreamError):
+    """Numba is installed, and the process that compiles the loop `kernel` with it has failed.
+
+    What to do: see to what that process has printed; it may have lacked memory. Or set `NUMBA_DISABLE_JIT=1`.
+
+    >>> print(KernelRefused(kernel="records.find_records", code=-9))
+    the loop records.find_records cannot be compiled: the process that compiles it ended with exit code -9; see \
+what it printed above, or set NUMBA_DISABLE_JIT=1 to work without, many times slower
+    """
+
+    def __init__(self, *, kernel: str, code: int) -> None:
+        super().__init__(
+            f"the loop {kernel} cannot be compiled: the process that compiles it ended with exit code {code}; see what "
+            f"it printed above, or {_WITHOUT_KERNELS}"
+        )
 
 
 class BrokerUnreachable(MovieStreamError):

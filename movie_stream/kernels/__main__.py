@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 from signal import SIGINT
 
 from movie_stream import kernels
+from movie_stream.errors import MovieStreamError
 from movie_stream.kernels.compiled import COMPILED, compile_imported
 
 
@@ -25,6 +26,8 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         sys.exit(128 + SIGINT)
+    except MovieStreamError as error:
+        sys.exit(f"error: {error}")
     if not count:
         print("All kernels are compiled already.")
 

@@ -11,6 +11,8 @@ from selectors import EVENT_READ, DefaultSelector
 from threading import Event
 from typing import IO, Final
 
+from movie_stream.errors import KernelRefused
+
 AT_ONCE: Final = 2
 _LOOK_EVERY_S: Final = 0.05
 
@@ -18,7 +20,7 @@ _LOOK_EVERY_S: Final = 0.05
 def compiled(names: Sequence[str], stopped: Event) -> Iterator[tuple[str, bytes]]:
     """The object files of kernels, by their names, each as soon as it is compiled; the first ones are begun first.
 
-    It ends early once `stopped` is set. However it ends, no process is left.
+    It ends early once `stopped` is set. However it ends, no process is left. Raises KernelRefused.
     """
     waiting = list(reversed(names))
     children = [_Child() for _ in range(min(AT_ONCE, len(waiting)))]
@@ -72,8 +74,7 @@ class _Child:
         return self._asked, code
 
     def _failed(self) -> None:
-        code = self._process.wait()
-        raise RuntimeError(f"compiling the kernel {self._asked} failed: its process ended with {code}; see above")
+        raise KernelRefused(kernel=self._asked, code=self._process.wait())
 
     def end(self) -> None:
         self._process.kill()

@@ -22,6 +22,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.errors import KernelsMissing
 from movie_stream.kernels import children, machine_code, store
 from movie_stream.kernels.machine_code import Array
 
@@ -165,7 +166,7 @@ def compile_imported(started: Callable[[int], None] | None = None, stopped: Even
     """Compiles the kernels of all imported modules, and loads those that are stored; returns how many were compiled.
 
     `started` is called before the first one is compiled, with the number of those to compile. Once `stopped` is set it
-    returns early.
+    returns early. Raises KernelsMissing and KernelRefused.
     """
     with _LOCK:
         missing: dict[str, Kernel[Any, Any]] = {}
@@ -176,16 +177,15 @@ def compile_imported(started: Callable[[int], None] | None = None, stopped: Even
                 else:
                     one.load(code)
         if not missing:
+            machine_code.release_linker()
             return 0
         if not store.numba_version():
-            raise RuntimeError(
-                f"{len(missing)} kernels are not compiled, such as {next(iter(missing))}, and Numba, which compiles "
-                "them, is not installed; install it with: pip install 'movie-stream[fast]'"
-            )
+            raise KernelsMissing(count=len(missing), kernel=next(iter(missing)))
         if started is not None:
             started(len(missing))
         longest_first = sorted(missing, key=lambda name: -missing[name].length)
         for name, code in children.compiled(longest_first, stopped or Event()):
             store.write(name, code)
             missing[name].load(code)
+        machine_code.release_linker()
         return len(missing)

@@ -99,6 +99,8 @@ def _said() -> Iterator[MovieStreamError]:
     yield from _of_files()
     yield errors.OutOfMemory(what="no 4,096 bytes for an array", remedy="raise ulimit -v")
     yield errors.OutOfDescriptors(limit=20)
+    yield errors.KernelsMissing(count=1, kernel="records.find_records")
+    yield errors.KernelRefused(kernel="records.find_records", code=-9)
     yield errors.OutputFailed(what="standard output", cause=FULL)
     yield errors.EmbeddedUnavailable(what="Kafka broker", variable="KAFKA_BOOTSTRAP_SERVERS")
     yield errors.EmbeddedFailed(

@@ -20,9 +20,10 @@ MODULES: Final = {
 }
 ROOMS: Final = [PACKAGE, *sorted({path.parent for path in MODULES.values()} - {PACKAGE})]
 FLOORS: Final = (
-    {"masking", "kernels", "probe"},
-    {"columnar"},
+    {"masking", "probe"},
     {"errors"},
+    {"kernels"},
+    {"columnar"},
     {"settings"},
     {"events", "console", "tables", "metrics"},
     {"aggregates"},

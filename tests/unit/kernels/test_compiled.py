@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
+from textwrap import indent
 from typing import Final
 
 import psutil
@@ -91,18 +94,38 @@ try:
 except IndexError as error:
     print(error)
 """
+RELEASED: Final = r"""
+import re
+from pathlib import Path
+from movie_stream.kernels import strings
+from movie_stream.kernels.compiled import compile_imported
+compile_imported()
+resident_kb = re.findall(r"libllvmlite.*\n(?:\w+: .*\n)*?Rss: +(\d+)", Path("/proc/self/smaps").read_text())
+assert resident_kb and sum(map(int, resident_kb)) < 4_000, resident_kb
+"""
+"""Before others are linked, by SIZE."""
+
+NO_NUMBA: Final = """
+import importlib.metadata as m, importlib.util as u
+found, u.find_spec = u.find_spec, lambda name: None if name == 'numba' else found(name)
+m.version = lambda name: m.distribution('no-such-' + name).version
+"""
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A copy of the kernels, none of them compiled, in a package of their own."""
     copy = tmp_path / "installed" / "movie_stream"
-    shutil.copytree(Path(compiled.__file__).parent, copy / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(INSTALLED / "kernels", copy / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    for module in ("errors.py", "masking.py"):
+        shutil.copy(INSTALLED / module, copy)
     (copy / "__init__.py").touch()
     return copy
 
 
-def run(package: Path, home: Path, script: str = SIZE, **settings: str) -> subprocess.Popen[str]:
+def run(
+    package: Path, home: Path, script: str = SIZE, stderr: int | None = None, **settings: str
+) -> subprocess.Popen[str]:
     """A process that calls one kernel, and prints whether it runs compiled, was stored before, and what it returned."""
     environment = {
         **os.environ,
@@ -112,7 +135,7 @@ def run(package: Path, home: Path, script: str = SIZE, **settings: str) -> subpr
         **settings,
     }
     return subprocess.Popen(
-        [sys.executable, "-c", script], cwd=package.parent, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], cwd=package.parent, env=environment, stdout=PIPE, stderr=stderr, text=True
     )
 
 
@@ -175,13 +198,27 @@ def test_a_changed_kernel_is_compiled_anew(package: Path, tmp_path: Path) -> Non
 @pytest.mark.long
 def test_what_is_stored_runs_without_numba(package: Path, tmp_path: Path) -> None:
     (package.parent / "numba.py").write_text("raise AssertionError('imported')")
-    hidden = "import importlib.metadata as m, importlib.util as u\n"
-    hidden += "found, u.find_spec = u.find_spec, lambda name: None if name == 'numba' else found(name)\n"
-    hidden += "m.version = lambda name: m.distribution('no-such-' + name).version\n"
-    assert said(run(package, tmp_path / "cache", hidden + SIZE)) == "False False 4"
+    assert said(run(package, tmp_path / "cache", NO_NUMBA + SIZE)) == "False False 4"
     (package.parent / "numba.py").unlink()
     assert said(run(package, tmp_path / "cache")) == "True False 4"
-    assert said(run(package, tmp_path / "cache", hidden + SIZE)) == "True True 4"
+    assert said(run(package, tmp_path / "cache", NO_NUMBA + SIZE)) == "True True 4"
+
+
+def test_what_is_missing_from_the_store_is_an_error_without_numba(package: Path, tmp_path: Path) -> None:
+    folder = said(run(package, tmp_path / "cache", "from movie_stream.kernels import store; print(store.folders()[0])"))
+    Path(folder).mkdir(parents=True)
+    missing = f"try:\n{indent(SIZE, '  ')}\nexcept Exception as error: print(type(error).__name__, error)"
+    line = said(run(package, tmp_path / "cache", NO_NUMBA + missing))
+    assert re.fullmatch(r"KernelsMissing compiled loops are missing \(\d+, such as \w+\.\w+\), and Numba, .+", line)
+
+
+def test_what_cannot_be_compiled_is_an_error(package: Path, tmp_path: Path) -> None:
+    (package / "kernels" / "compiler.py").write_text("raise SystemExit(7)")
+    process = run(package, tmp_path / "cache", "import movie_stream.kernels.__main__ as m; m.main()", PIPE)
+    out, error = process.communicate(timeout=200)
+    assert out.startswith("Compiling ")
+    assert re.fullmatch(r"error: the loop \w+\.\w+ cannot be compiled: .* exit code 7; .+\n", error)
+    assert process.returncode == 1
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -215,3 +252,8 @@ def test_it_is_stopped_by_another_thread(package: Path, tmp_path: Path) -> None:
 def test_without_numba_it_is_the_plain_function(package: Path, tmp_path: Path) -> None:
     assert said(run(package, tmp_path / "cache", NUMBA_DISABLE_JIT="1")) == "False False 4"
     assert stored(package) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the memory is kept")
+def test_the_linkers_code_is_not_kept_in_memory_and_it_links_again(tmp_path: Path) -> None:
+    assert said(run(INSTALLED, tmp_path / "cache", RELEASED + SIZE)).endswith(" 4")
