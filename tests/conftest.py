@@ -21,6 +21,7 @@ from movie_stream import masking
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings, variable_of
 from tests.support.examples import examples
+from tests.support.processes import below
 from tests.support.site import DOCS, build
 
 _SETTLE_S = 5.0
@@ -120,13 +121,13 @@ def nothing_left_behind(request: pytest.FixtureRequest, temporary_folder: Path) 
         request.getfixturevalue("services")
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("no_tasks_left_behind")
-    processes, threads = _processes(), _threads()
+    processes, threads = below(os.getpid()), _threads()
     environment, files = _environment(), set(temporary_folder.iterdir())
     secrets = dict(masking._secrets)
     yield
     masking._secrets.clear()  # what one test keeps secret would be masked in the messages of others
     masking._secrets.update(secrets)
-    left_processes, _ = psutil.wait_procs(_processes() - processes, timeout=_SETTLE_S)[::-1]
+    left_processes, _ = psutil.wait_procs(below(os.getpid()) - processes, timeout=_SETTLE_S)[::-1]
     left_threads = _threads() - threads
     deadline = time.monotonic() + _SETTLE_S
     while any(thread.ident is None for thread in left_threads) and time.monotonic() < deadline:
@@ -152,17 +153,6 @@ async def no_tasks_left_behind() -> AsyncIterator[None]:
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     _, pending = await asyncio.wait(left, timeout=_SETTLE_S) if left else (set(), set())
     assert not pending, f"the test left tasks behind: {pending}"
-
-
-def _processes() -> set[psutil.Process]:
-    """Those below this one. psutil reads all of the machine; Linux reports more cheaply that there are none."""
-    tasks = Path("/proc/self/task")
-    try:
-        if not any((task / "children").read_text() for task in tasks.iterdir()):
-            return set()
-    except FileNotFoundError:  # no Linux, a kernel without that list, or a thread that ended meanwhile
-        pass
-    return set(psutil.Process().children(recursive=True))
 
 
 def _threads() -> set[threading.Thread]:

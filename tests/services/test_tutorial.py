@@ -148,6 +148,7 @@ class Reader:
             assert command is not None
             assert command.text.startswith("movie-stream show"), f"it says:\n{said}"
             assert time.monotonic() < until, f"it says:\n{said}"
+            time.sleep(0.2)
             said = self.does(command)
 
     def waits_for(self, name: str, shown: str) -> None:
@@ -231,6 +232,7 @@ def test_a_reader_gets_from_a_csv_to_an_aggregation_on_the_page(tmp_path: Path, 
         until = time.monotonic() + PATIENCE_S
         while (now := reader.asks("/api/v1/film_days")["items"]) != doubled:
             assert time.monotonic() < until, now
+            time.sleep(0.1)
         for name in list(reader.running)[::-1]:
             reader.ends(name)
 

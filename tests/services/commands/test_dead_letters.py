@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,11 @@ from typer.testing import CliRunner
 from movie_stream.cli import app
 from movie_stream.commands.dead_letters.list import as_plain
 from movie_stream.dead_letters.letters import Letter
-from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import send as send_as_is
 from tests.support import reference
+from tests.support.in_process import said_in_process
 from tests.support.whole_path import (
     COMMAND,
     PATIENCE_S,
@@ -199,9 +201,9 @@ def test_a_copy_counts_once_however_often_it_is_sent_and_whatever_the_rules_beco
         (["replay"], "error: replay: expected a run, which the first worker begins: movie-stream worker"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(settings: Settings, options: list[str], words: str) -> None:
-    succeed(settings, "init")
-    done = command(settings, "dead-letters", *options)
+def test_what_cannot_be_meant_is_one_line(settings: Settings, tmp_path: Path, options: list[str], words: str) -> None:
+    asyncio.run(topics.ensure(settings))
+    done = said_in_process("dead-letters", *options, cwd=tmp_path, **settings.environment())
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(words)
     assert done.stderr.count("\n") == 1

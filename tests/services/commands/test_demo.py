@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import termios
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.processes import below
 from tests.support.whole_path import COMMAND, command, database, environment
 
 LIMIT_S = 60.0
@@ -46,18 +48,10 @@ def demo(
             process.kill()
 
 
-def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    try:
-        return psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def wait_for(process: subprocess.Popen[str], programs: int) -> list[psutil.Process]:
     """Waits until it has started that many processes."""
-    found = descendants(process)
-    while len(found) < programs and process.poll() is None:
-        found = descendants(process)
+    while len(found := list(below(process.pid))) < programs and process.poll() is None:
+        time.sleep(0.005)
     return found
 
 
@@ -148,7 +142,7 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, 
     with demo(cwd=tmp_path) as process:
         started = wait_for(process, programs)
         for _ in range(times):
-            started += descendants(process)
+            started += below(process.pid)
             process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=LIMIT_S)
         assert gone(started)
@@ -186,7 +180,7 @@ def test_its_own_violent_death_leaves_nothing(tmp_path: Path, programs: int) -> 
     with demo(cwd=tmp_path) as process:
         started = wait_for(process, programs)
         process.kill()
-        assert gone([*started, *descendants(process)])
+        assert gone([*started, *below(process.pid)])
 
 
 @pytest.mark.parametrize(

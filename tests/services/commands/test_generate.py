@@ -23,6 +23,7 @@ from movie_stream.replay.source import source_of
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
 from movie_stream.replay.synthetic.synthetic_views import SyntheticViews
 from movie_stream.settings import Settings
+from tests.support.in_process import said_in_process
 from tests.support.input.generated_csv import csv_text
 from tests.support.whole_path import PATIENCE_S, command, database, environment, log_of, records, started, succeed
 from tests.unit.replay.test_generate import table
@@ -187,7 +188,7 @@ def test_the_last_line_counts_the_faults(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_meant_is_one_line(tmp_path: Path, options: list[str], line: str) -> None:
-    done = run(*options, cwd=tmp_path)
+    done = said_in_process("generate", *options, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {line}\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -242,6 +243,7 @@ def test_told_to_stop_it_says_how_many_were_sent(
         while sum(map(len, log_of(settings))) < 100:  # the first of them are acknowledged then
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline
+            time.sleep(0.05)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == code  # all of them would take half an hour
     said = re.fullmatch(

@@ -19,6 +19,7 @@ from movie_stream.embedded.launch import free_port
 from movie_stream.replay.resume.bookmark import state_folder
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.in_process import said_in_process
 from tests.support.kafka.topics import create_topic
 
 PATIENCE_S = 60.0
@@ -131,7 +132,7 @@ def test_a_wrong_file_is_told_first(
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8b\x08 no more")
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
-    done = run({**os.environ, **state, **variables}, "--file", file, *options, cwd=tmp_path)
+    done = said_in_process("produce", "--file", file, *options, cwd=tmp_path, **state, **variables)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {words}")
     assert done.stderr.count("\n") == 1
@@ -284,8 +285,8 @@ def until_read(pipe: IO[str]) -> None:
         time.sleep(0.02)
 
 
-def test_resume_and_restart_exclude_each_other(environment: dict[str, str], tmp_path: Path) -> None:
-    done = run(environment, "--file", "views.csv", "--resume", "--restart", cwd=tmp_path)
+def test_resume_and_restart_exclude_each_other(tmp_path: Path) -> None:
+    done = said_in_process("produce", "--file", "views.csv", "--resume", "--restart", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: --resume: expected only one of --resume and --restart, got 'both'\n"
 

@@ -9,6 +9,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.waiting import until
 from tests.support.whole_path import COMMAND, command, database, environment, started, succeed
 
 VIEWS = 300
@@ -68,8 +69,7 @@ def test_it_refuses_while_a_worker_runs(settings: Settings, tmp_path: Path) -> N
     log = tmp_path / "log"
     succeed(settings, "init")
     with started(settings, "worker", log=log) as worker:
-        while "goes on at offset" not in log.read_text(encoding="utf-8"):
-            assert worker.poll() is None
+        until(lambda: "goes on at offset" in log.read_text(encoding="utf-8"), log, worker)
         refused = command(settings, "rebuild", "--yes")
         assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1), "nothing is announced"
         assert f"workers of the group {settings.kafka_group} are running; stop them all" in refused.stderr
