@@ -1,6 +1,7 @@
 """For all tests: the real broker and mongod, settings of a test's own, and a check that nothing is left behind."""
 
 import asyncio
+import gc
 import inspect
 import os
 import signal
@@ -42,16 +43,28 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of
 
 TESTS: Final = Path(__file__).parent
 LONGEST_FIRST: Final = (
-    *("services/commands/test_demo.py", "services/web/test_changes.py", "services/commands/test_generate.py"),
-    *("services/commands/test_produce.py", "services/agents/test_worker.py", "services/test_schedules.py"),
+    *("services/test_tutorial.py", "services/agents/test_rebalances.py", "services/commands/test_demo.py"),
+    *("services/web/test_changes.py", "services/agents/test_worker.py", "services/test_end_to_end.py"),
+    *("services/commands/test_generate.py", "services/commands/test_produce.py", "services/test_schedules.py"),
     *("services/mongo/test_users.py", "services/test_docs_commands.py", "services/replay/test_resume.py"),
-    *("services/test_tutorial.py", "services/web/test_serve.py", "services/test_bench.py", "services/web/test_api.py"),
-    *("services/test_strangers.py", "chaos/test_workers.py", "services/test_cli.py", "services/test_end_to_end.py"),
+    *("services/web/test_serve.py", "services/test_bench.py", "services/web/test_api.py", "services/test_site.py"),
+    *("services/test_strangers.py", "chaos/test_workers.py", "services/test_cli.py"),
     *("services/test_secrets.py", "services/console/test_exits.py", "services/kafka/test_unpack.py"),
     *("services/mongo/test_workers.py", "services/commands/test_rebuild.py", "services/alerts/test_evaluator.py"),
     *("services/mongo/test_sink.py", "services/test_ends.py", "services/odata/test_olingo.py"),
 )
 """The files that take longest, by `--durations=0`: of several processes, none is to be at one when all else is done."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keeps what is collected out of the search for garbage: it stays to the end, and each search would take long."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

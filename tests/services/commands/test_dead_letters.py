@@ -23,7 +23,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import send as send_as_is
 from tests.support import reference
-from tests.support.in_process import said_in_process
+from tests.support.in_process import initialize, said_in_process
 from tests.support.whole_path import (
     COMMAND,
     PATIENCE_S,
@@ -100,7 +100,7 @@ STRANGE = b'{"title": "\x1b[2J\xff'
 @pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_copy_counts_once_however_often_it_is_sent_and_whatever_the_rules_become(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     ahead = [view(number, timestamp=NOW_MS + 3 * HOUR_MS) for number in range(5)]
     text = [view(number, rating="4.5") for number in range(40)]
     send(settings, *map(view, range(50)), *ahead, *text, view(9, timestamp=NOW_MS // 1000), STRANGE)
@@ -211,7 +211,7 @@ def test_what_cannot_be_meant_is_one_line(settings: Settings, tmp_path: Path, op
 
 @pytest.mark.long
 def test_obstacles_to_a_replay_are_reported_and_nothing_is_sent(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     assert "Nothing has been counted yet" in letters_command(settings, "list")
     strange: Sequence[tuple[bytes, bytes | None]] = [(b"\xff\xfe", b"x"), (b"kind", b"\xff"), (b"kind", None)]
     strangers = [(None, b"{}", strange), (None, None, [(b"n" * 20_000, None)] * 101), (b"k", b"{}", [])]

@@ -26,7 +26,7 @@ from tests.support.whole_path import COMMAND, command, database, environment
 LIMIT_S = 60.0
 SERVICES, COUNTING, ALL = 4, 6, 8
 """Processes that the embedded pair is, guards included; with the worker and its guard; and with the page and its."""
-MOMENTS = (0, 1, SERVICES, COUNTING, ALL)
+MOMENTS = (0, 1, SERVICES, ALL)
 """So many processes run when the demo is interrupted; what is between these is tried by make long."""
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be_replayed_starts_nothing(
     [
         *((programs, 1) for programs in MOMENTS),
         *(pytest.param(programs, 1, marks=pytest.mark.long) for programs in range(ALL + 1) if programs not in MOMENTS),
-        *((1, 2), (SERVICES, 2), (ALL, 2)),
+        *((1, 2), (ALL, 2), pytest.param(SERVICES, 2, marks=pytest.mark.long)),
     ],
 )
 def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, programs: int, times: int) -> None:

@@ -19,6 +19,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
+from tests.support.in_process import initialize
 from tests.support.whole_path import COMMAND, command, database, succeed
 
 
@@ -76,7 +77,7 @@ def test_all_is_fine_after_init_and_nothing_is_left(settings: Settings) -> None:
 
 
 def test_what_differs_from_init_is_named(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     with database(settings) as db:
         db["category_stats"].drop_indexes()
         db.command("collMod", "top_users", validator={})
@@ -91,7 +92,7 @@ def test_what_differs_from_init_is_named(settings: Settings) -> None:
 
 
 def test_another_run_is_named(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     with database(settings) as db:
         db["_runs"].insert_one({"_id": settings.kafka_group, "number": Int64(4), "fingerprint": "{}"})
     done = command(settings, "doctor")
