@@ -42,6 +42,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS: Final = Path(__file__).parent
+UNIT: Final = TESTS / "unit"
 LONGEST_FIRST: Final = (
     *("services/test_tutorial.py", "services/agents/test_rebalances.py", "services/commands/test_demo.py"),
     *("services/web/test_changes.py", "services/agents/test_worker.py", "services/test_end_to_end.py"),
@@ -69,9 +70,16 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest files first; xdist keeps that order with `--no-loadscope-reorder`."""
+    """Puts the longest files first, and between those that mostly wait the ones that only compute, so that there is
+    always work for the processors; xdist keeps that order with `--no-loadscope-reorder`.
+    """
     place = {TESTS / name: number for number, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
+    files = sorted(dict.fromkeys(item.path for item in items), key=lambda path: place.get(path, len(place)))
+    waiting, computing = list[Path](), list[Path]()
+    for path in files:
+        (waiting if path.is_relative_to(TESTS) and not path.is_relative_to(UNIT) else computing).append(path)
+    progress = {path: at / len(some) for some in (waiting, computing) for at, path in enumerate(some, 1)}
+    items.sort(key=lambda item: progress[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
