@@ -187,7 +187,9 @@ def test_its_own_violent_death_leaves_nothing(tmp_path: Path, programs: int) -> 
     ("part", "words"),
     [
         ("worker", "error: the worker stops: it ended with exit code -9"),
-        ("tansu", "error: the embedded Kafka broker failed: it ended with signal 9"),
+        pytest.param(
+            "tansu", "error: the embedded Kafka broker failed: it ended with signal 9", marks=pytest.mark.long
+        ),
         ("mongod", "error: the embedded mongod failed: it ended with signal 9"),
         ("serve", "error: the page is gone: it ended with exit code -9"),
     ],
