@@ -284,7 +284,7 @@ def _read(terminal: int) -> bytes:
 @pytest.mark.parametrize("name", ["views.csv.gz", "views.jsonl.zst", "views.ndjson", "views.parquet", "views"])
 def test_what_it_writes_is_what_produce_reads(settings: Settings, tmp_path: Path, name: str) -> None:
     options = "--count", "3000", "--seed", "7"
-    done = run("--output", name, *options, cwd=tmp_path)
+    done = said_in_process("generate", "--output", name, *options, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, f"Wrote 3,000 views to {name}.\n")
     with source_of(tmp_path / name).open() as views:
         values = [value for chunk in views.chunks(3_600_000) for value in chunk.values]
@@ -292,7 +292,7 @@ def test_what_it_writes_is_what_produce_reads(settings: Settings, tmp_path: Path
 
 
 def test_parquet_has_the_types_of_the_contract(tmp_path: Path) -> None:
-    run("--output", "views.parquet", "--count", "50", "--no-price", cwd=tmp_path)
+    said_in_process("generate", "--output", "views.parquet", "--count", "50", "--no-price", cwd=tmp_path)
     schema = parquet.ParquetFile(tmp_path / "views.parquet").schema_arrow
     kinds = dict(zip(schema.names, map(str, schema.types), strict=True))
     texts = dict.fromkeys(("movie_id", "title", "genre", "user_id"), "string")
