@@ -32,7 +32,7 @@ STAYS: Final = ("movie-stream services", "movie-stream worker", "movie-stream se
 """What a reader leaves running in a terminal, and ends with Ctrl-C."""
 LEFT_OUT: Final = "…"
 """A line that stands for any number of lines."""
-NOT_COPIED: Final = (".git", ".venv", ".*_cache", "__pycache__", ".hypothesis", ".kafka", ".tools", ".chaos", ".env")
+NOT_COPIED: Final = (".git", ".venv", ".*_cache", ".hypothesis", ".kafka", ".tools", ".chaos", ".env")
 PATIENCE_S: Final = 60.0
 OF_THE_MOMENT: Final = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?= INFO)", "TIME"),
