@@ -68,7 +68,7 @@ unit: install ## tests without broker and database; TEST=path: only those
 
 # Hypothesis tries a third of its examples: in CI they are the same ones each time, and `make long` tries many more.
 test: install check ## check, and all tests but for those of long and chaos
-	EXAMPLES=$(or $(EXAMPLES),0.3) $(BIN)/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=10
+	EXAMPLES=$(or $(EXAMPLES),0.3) $(BIN)/pytest --numprocesses=5 --dist=loadfile --no-loadscope-reorder --durations=10
 
 long: install ## the tests that are too long for make test; 15 minutes
 	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit

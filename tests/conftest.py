@@ -1,6 +1,7 @@
 """For all tests: the real broker and mongod, settings of a test's own, and a check that nothing is left behind."""
 
 import asyncio
+import gc
 import inspect
 import os
 import signal
@@ -21,6 +22,7 @@ from movie_stream import masking
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings, variable_of
 from tests.support.examples import examples
+from tests.support.processes import below
 from tests.support.site import DOCS, build
 
 _SETTLE_S = 5.0
@@ -40,12 +42,14 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS: Final = Path(__file__).parent
+UNIT: Final = TESTS / "unit"
 LONGEST_FIRST: Final = (
-    *("services/commands/test_demo.py", "services/web/test_changes.py", "services/commands/test_generate.py"),
-    *("services/commands/test_produce.py", "services/agents/test_worker.py", "services/test_schedules.py"),
+    *("services/test_tutorial.py", "services/agents/test_rebalances.py", "services/commands/test_demo.py"),
+    *("services/web/test_changes.py", "services/agents/test_worker.py", "services/test_end_to_end.py"),
+    *("services/commands/test_generate.py", "services/commands/test_produce.py", "services/test_schedules.py"),
     *("services/mongo/test_users.py", "services/test_docs_commands.py", "services/replay/test_resume.py"),
-    *("services/test_tutorial.py", "services/web/test_serve.py", "services/test_bench.py", "services/web/test_api.py"),
-    *("services/test_strangers.py", "chaos/test_workers.py", "services/test_cli.py", "services/test_end_to_end.py"),
+    *("services/web/test_serve.py", "services/test_bench.py", "services/web/test_api.py", "services/test_site.py"),
+    *("services/test_strangers.py", "chaos/test_workers.py", "services/test_cli.py"),
     *("services/test_secrets.py", "services/console/test_exits.py", "services/kafka/test_unpack.py"),
     *("services/mongo/test_workers.py", "services/commands/test_rebuild.py", "services/alerts/test_evaluator.py"),
     *("services/mongo/test_sink.py", "services/test_ends.py", "services/odata/test_olingo.py"),
@@ -53,11 +57,29 @@ LONGEST_FIRST: Final = (
 """The files that take longest, by `--durations=0`: of several processes, none is to be at one when all else is done."""
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keeps what is collected out of the search for garbage: it stays to the end, and each search would take long."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest files first; xdist keeps that order with `--no-loadscope-reorder`."""
+    """Puts the longest files first, and between those that mostly wait the ones that only compute, so that there is
+    always work for the processors; xdist keeps that order with `--no-loadscope-reorder`.
+    """
     place = {TESTS / name: number for number, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
+    files = sorted(dict.fromkeys(item.path for item in items), key=lambda path: place.get(path, len(place)))
+    waiting, computing = list[Path](), list[Path]()
+    for path in files:
+        (waiting if path.is_relative_to(TESTS) and not path.is_relative_to(UNIT) else computing).append(path)
+    progress = {path: at / len(some) for some in (waiting, computing) for at, path in enumerate(some, 1)}
+    items.sort(key=lambda item: progress[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -120,13 +142,13 @@ def nothing_left_behind(request: pytest.FixtureRequest, temporary_folder: Path) 
         request.getfixturevalue("services")
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("no_tasks_left_behind")
-    processes, threads = _processes(), _threads()
+    processes, threads = below(os.getpid()), _threads()
     environment, files = _environment(), set(temporary_folder.iterdir())
     secrets = dict(masking._secrets)
     yield
     masking._secrets.clear()  # what one test keeps secret would be masked in the messages of others
     masking._secrets.update(secrets)
-    left_processes, _ = psutil.wait_procs(_processes() - processes, timeout=_SETTLE_S)[::-1]
+    left_processes, _ = psutil.wait_procs(below(os.getpid()) - processes, timeout=_SETTLE_S)[::-1]
     left_threads = _threads() - threads
     deadline = time.monotonic() + _SETTLE_S
     while any(thread.ident is None for thread in left_threads) and time.monotonic() < deadline:
@@ -152,17 +174,6 @@ async def no_tasks_left_behind() -> AsyncIterator[None]:
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     _, pending = await asyncio.wait(left, timeout=_SETTLE_S) if left else (set(), set())
     assert not pending, f"the test left tasks behind: {pending}"
-
-
-def _processes() -> set[psutil.Process]:
-    """Those below this one. psutil reads all of the machine; Linux reports more cheaply that there are none."""
-    tasks = Path("/proc/self/task")
-    try:
-        if not any((task / "children").read_text() for task in tasks.iterdir()):
-            return set()
-    except FileNotFoundError:  # no Linux, a kernel without that list, or a thread that ended meanwhile
-        pass
-    return set(psutil.Process().children(recursive=True))
 
 
 def _threads() -> set[threading.Thread]:

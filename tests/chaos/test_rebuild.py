@@ -13,6 +13,7 @@ import pytest
 from movie_stream.settings import Settings
 from tests.chaos.scenario import LONG
 from tests.support import reference
+from tests.support.in_process import initialize
 from tests.support.whole_path import PATIENCE_S, database, documents, environment, log_of, succeed
 
 VIEWS: Final = 3_000
@@ -44,7 +45,7 @@ main()
 @pytest.mark.timeout(600)
 def test_a_rebuild_that_is_cut_off_is_done_again_or_by_a_worker(settings: Settings, tmp_path: Path) -> None:
     views = str(tmp_path / "views.csv")
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "generate", "--output", views, "--count", str(VIEWS), "--seed", "31")
     succeed(settings, "produce", "--file", views)
     succeed(settings, "worker", "--until-end")

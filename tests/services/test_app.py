@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from movie_stream.settings import Settings
+from tests.support.in_process import initialize
 from tests.support.waiting import until
 from tests.support.whole_path import environment, started, succeed
 
@@ -94,7 +95,7 @@ main()
 @contextmanager
 def stopping(settings: Settings, how: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that owns all partitions, and was stopped."""
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "generate", "--count", "1000", "--to-topic")
     with log.open("wb") as output:
         command = [sys.executable, "-c", WORKER + how, "worker"]

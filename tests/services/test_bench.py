@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
 from bench import (
     asked,
@@ -46,6 +47,7 @@ from bench import (
     worker,
 )
 from bench import default as default_part
+from bench.cli import app
 from bench.goals import GOALS, OURS
 from bench.installs import NotInstalled, python_with
 from bench.meter import FIRST, LAST, Meter, PeerFailed, environment
@@ -364,16 +366,16 @@ def test_what_movielens_would_take_is_said_to_be_computed() -> None:
     assert "24,000,316 documents at most, 1.20 a rating, of 2.4 GB" in note
 
 
-def test_small_runs_are_on_a_page_only_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_small_runs_are_on_a_page_only_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept, page = tmp_path / "results.jsonl", tmp_path / "page.md"
     ours = report.PAGE.read_bytes()
     keep(replace(PRODUCED, events=FULL - 1), kept)
-    done = python("-m", "bench.report", "--results", str(kept))
-    assert done.returncode == 0, done.stderr
-    assert "performance.md stays as it is" in done.stdout
+    report.main(kept)
+    assert "performance.md stays as it is" in capsys.readouterr().out
     assert report.PAGE.read_bytes() == ours
-    done = python("-m", "bench.report", "--results", str(kept), "--page", str(page))
-    assert done.returncode == 0, done.stderr
+    report.main(kept, page)
     assert "| produce | 300 |" in page.read_text(encoding="utf-8")
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".svg"] == []  # no peers, no bars
     assert report.PAGE.read_bytes() == ours
@@ -535,9 +537,9 @@ def test_decoding_and_hashing_are_no_part_of_unpacking() -> None:
     ],
 )
 def test_a_name_that_does_not_exist_is_refused(arguments: tuple[str, ...], says: str) -> None:
-    done = python("-m", "bench", *arguments)
-    assert done.returncode == 2
-    assert says in " ".join(re.sub("[│╭╮╰╯─]", " ", done.stderr).split())
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert says in " ".join(re.sub("[│╭╮╰╯─]", " ", done.output).split())
 
 
 def test_ctrl_c_while_it_is_imported_prints_nothing(tmp_path: Path) -> None:

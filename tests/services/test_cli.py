@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import movie_stream
+from tests.support.in_process import said_in_process
 
 SCRIPT = str(Path(sys.executable).parent / "movie-stream")
 COMMANDS = (
@@ -16,11 +17,14 @@ COMMANDS = (
 HEAVY = ("faust", "aiokafka", "motor", "pymongo", "numpy", "msgspec")
 
 
+PLAIN = {"NO_COLOR": "1", "COLUMNS": "100"}
+
+
 def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [SCRIPT, *arguments],
         cwd=tmp_path,
-        env=os.environ | {"NO_COLOR": "1", "COLUMNS": "100"} | variables,
+        env=os.environ | PLAIN | variables,
         capture_output=True,
         text=True,
         timeout=60,
@@ -37,7 +41,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_has_an_example(tmp_path: Path, command: str) -> None:
-    result = run(tmp_path, *command.split(), "-h")
+    result = said_in_process(*command.split(), "-h", cwd=tmp_path, **PLAIN)
     assert result.returncode == 0
     assert f"movie-stream {command}" in result.stdout.partition("Examples:")[2]
 
@@ -100,7 +104,7 @@ def test_an_unknown_word_is_a_usage_error(tmp_path: Path) -> None:
     ],
 )
 def test_arguments_that_are_not_understood_are_one_line(tmp_path: Path, arguments: str, line: str) -> None:
-    result = run(tmp_path, *arguments.split())
+    result = said_in_process(*arguments.split(), cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert line in result.stderr
     assert result.stderr.startswith("error: ")
@@ -125,6 +129,7 @@ def test_the_shell_can_complete(tmp_path: Path) -> None:
 )
 def test_the_shell_can_complete_results(tmp_path: Path, word: str, results: list[str]) -> None:
     words = f"movie-stream show {word}"
-    result = run(tmp_path, _MOVIE_STREAM_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD="2")
+    asked = {"_MOVIE_STREAM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2"}
+    result = said_in_process(cwd=tmp_path, **asked)
     assert set(results) <= set(result.stdout.split())
     assert all(name.startswith(word) for name in result.stdout.split())

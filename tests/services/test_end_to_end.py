@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from movie_stream.settings import Settings
 from tests.support import reference, reference_queries
+from tests.support.in_process import initialize
 from tests.support.whole_path import database, documents, log_of, records, started, succeed
 
 
@@ -46,10 +47,9 @@ def test_two_workers_count_what_the_reference_does(settings: Settings, tmp_path:
 def test_without_numba_the_documents_are_the_same_and_the_worker_says_that_it_is_slow(
     settings: Settings, tmp_path: Path
 ) -> None:
-    views, log = tmp_path / "views.csv", tmp_path / "worker.log"
-    succeed(settings, "init")
-    succeed(settings, "generate", "--output", str(views), "--count", "400", "--seed", "12")
-    succeed(settings, "produce", "--file", str(views))
+    log = tmp_path / "worker.log"
+    initialize(settings)
+    succeed(settings, "generate", "--to-topic", "--count", "200", "--seed", "12")
     with started(settings, "worker", "--until-end", log=log, NUMBA_DISABLE_JIT="1") as worker:
         assert worker.wait(120) == 0, log.read_text()[-2000:]
     assert "pip install 'movie-stream[fast]'" in log.read_text()
@@ -83,7 +83,7 @@ BAD: dict[str, tuple[bytes | None, str]] = {
 def test_bad_records_become_dead_letters_and_the_good_ones_around_them_count(
     settings: Settings, tmp_path: Path
 ) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     good = json.dumps(GOOD).encode()
     sent = [value for bad, _ in BAD.values() for value in (good, bad, good)]
     asyncio.run(_send(settings, sent))
@@ -116,7 +116,7 @@ async def _send(settings: Settings, values: list[bytes | None]) -> None:
 
 def test_late_views_and_bridged_sessions_change_past_documents(settings: Settings) -> None:
     rng = random.Random(5)
-    succeed(settings, "init")
+    initialize(settings)
     start = 1_730_332_800_000
     views = []
     for minute in range(3 * 24 * 60):

@@ -11,7 +11,8 @@ import pytest
 
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings
-from tests.support.whole_path import PATIENCE_S, started, succeed
+from tests.support.in_process import initialize
+from tests.support.whole_path import PATIENCE_S, started
 
 ENDS_WITHIN_S = 15.0
 """Faust's own limit, after which it would end with 1; how long it takes is not what is tested."""
@@ -30,7 +31,7 @@ def test_the_services_end_first_and_the_workers_second(settings: Settings, tmp_p
     logs = [tmp_path / "told-at-once.log", tmp_path / "told-later.log"]
     with EmbeddedServices() as pair:
         there = pair.applied_to(settings)
-        succeed(there, "init")
+        initialize(there)
         with started(there, "worker", log=logs[0]) as first, started(there, "worker", log=logs[1]) as second:
             for worker, log in ((first, logs[0]), (second, logs[1])):
                 until_said("goes on at offset", worker, log)

@@ -32,7 +32,7 @@ STAYS: Final = ("movie-stream services", "movie-stream worker", "movie-stream se
 """What a reader leaves running in a terminal, and ends with Ctrl-C."""
 LEFT_OUT: Final = "…"
 """A line that stands for any number of lines."""
-NOT_COPIED: Final = (".git", ".venv", ".*_cache", "__pycache__", ".hypothesis", ".kafka", ".tools", ".chaos", ".env")
+NOT_COPIED: Final = (".git", ".venv", ".*_cache", ".hypothesis", ".kafka", ".tools", ".chaos", ".env")
 PATIENCE_S: Final = 60.0
 OF_THE_MOMENT: Final = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?= INFO)", "TIME"),
@@ -148,6 +148,7 @@ class Reader:
             assert command is not None
             assert command.text.startswith("movie-stream show"), f"it says:\n{said}"
             assert time.monotonic() < until, f"it says:\n{said}"
+            time.sleep(0.2)
             said = self.does(command)
 
     def waits_for(self, name: str, shown: str) -> None:
@@ -231,6 +232,7 @@ def test_a_reader_gets_from_a_csv_to_an_aggregation_on_the_page(tmp_path: Path, 
         until = time.monotonic() + PATIENCE_S
         while (now := reader.asks("/api/v1/film_days")["items"]) != doubled:
             assert time.monotonic() < until, now
+            time.sleep(0.1)
         for name in list(reader.running)[::-1]:
             reader.ends(name)
 

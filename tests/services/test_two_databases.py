@@ -17,6 +17,7 @@ from movie_stream.tables import checkpoint
 from movie_stream.tables.checkpoint import CheckpointId, Cursor
 from movie_stream.tables.claim import Claim
 from tests.support import reference
+from tests.support.in_process import initialize
 from tests.support.waiting import until
 from tests.support.whole_path import PATIENCE_S, command, database, documents, log_of, started, succeed
 
@@ -51,7 +52,7 @@ def with_another(settings: Settings, **changes: str) -> Settings:
 @pytest.mark.timeout(240)
 def test_one_group_fills_one_database_until_a_rebuild_takes_it_over(settings: Settings, tmp_path: Path) -> None:
     other, log = with_another(settings), tmp_path / "worker.log"
-    succeed(settings, "init")
+    initialize(settings)
     assert_both_named(refused(other, "init"), settings, other)
     succeed(settings, "generate", "--to-topic", "--count", "500")
     succeed(settings, "worker", "--until-end")
@@ -72,7 +73,7 @@ def test_one_group_fills_one_database_until_a_rebuild_takes_it_over(settings: Se
 def test_two_groups_with_one_topic_of_partials(settings: Settings, tmp_path: Path) -> None:
     other = with_another(settings, kafka_group=f"{settings.kafka_group}-other")
     log = tmp_path / "worker.log"
-    succeed(settings, "init")
+    initialize(settings)
     line = refused(other, "init")
     assert f"the topic {settings.kafka_partials_topic} belongs to" in line
     assert_both_named(line, settings, other)
@@ -144,7 +145,7 @@ async def test_a_cursor_bears_the_claim_where_the_first_one_is_deleted(settings:
 
 
 def test_two_groups_with_one_database(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     with database(settings) as db:
         db["_workers"].insert_one(
             {

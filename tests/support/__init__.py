@@ -17,9 +17,11 @@ The whole stream without Kafka and MongoDB:
 Real programs:
 
 - whole_path.py: commands as processes, the topic and the documents as they are
+- in_process.py: the command line without a process of its own
 - kafka_server.py: an Apache Kafka of a test's own
 - server_process.py: how such a server is killed, paused and waited for
 - stored.py: puts documents into MongoDB, as a finished stream would have
+- processes.py: those below a process
 - site.py: the site of docs/, as `make site` builds it
 - manifests.py: the Helm chart as helm renders it
 - monitoring.py: the rules and the dashboard of monitoring/

@@ -15,6 +15,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.support import reference
+from tests.support.in_process import initialize
 from tests.support.whole_path import command, database, documents, log_of, succeed
 from tests.upgrades.views import send, views
 
@@ -67,7 +68,7 @@ def count(settings: Settings, first: int, end: int) -> None:
 
 
 def test_a_dump_is_as_good_as_the_database(settings: Settings, tmp_path: Path) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     count(settings, 0, 300)
     back_up(settings, tmp_path)
     with database(settings) as db:
@@ -78,7 +79,7 @@ def test_a_dump_is_as_good_as_the_database(settings: Settings, tmp_path: Path) -
 
 
 def test_an_older_dump_is_refused_until_a_rebuild(settings: Settings, tmp_path: Path) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     count(settings, 0, 300)
     back_up(settings, tmp_path)
     count(settings, 300, 500)
@@ -94,7 +95,7 @@ def test_an_older_dump_is_refused_until_a_rebuild(settings: Settings, tmp_path: 
 
 
 def test_a_database_that_is_lost_is_counted_afresh(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     count(settings, 0, 300)
     with database(settings) as db:
         db.client.drop_database(db.name)

@@ -13,6 +13,7 @@ import pytest
 from movie_stream.runs.fingerprint import FORMAT
 from movie_stream.settings import Settings
 from tests.support import reference
+from tests.support.in_process import initialize
 from tests.support.whole_path import PATIENCE_S, command, database, documents, environment, log_of, started, succeed
 from tests.upgrades.views import send, views
 
@@ -41,7 +42,7 @@ def stored(settings: Settings) -> dict[str, list[dict[str, Any]]]:
 @pytest.mark.long
 def test_a_worker_of_another_format_is_refused_and_disturbs_nobody(settings: Settings, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
-    succeed(settings, "init")
+    initialize(settings)
     send(settings, views(0, 200))
     with started(settings, "worker", log=log) as worker:
         deadline = time.monotonic() + PATIENCE_S
@@ -64,7 +65,7 @@ def test_a_worker_of_another_format_is_refused_and_disturbs_nobody(settings: Set
 
 @pytest.mark.long
 def test_an_older_worker_names_a_newer_format_and_leaves_all_of_it_alone(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     send(settings, views(0, 200))
     newer = of_format(FORMAT + 1, settings, "worker", "--until-end")
     assert newer.returncode == 0, newer.stderr
@@ -78,7 +79,7 @@ def test_an_older_worker_names_a_newer_format_and_leaves_all_of_it_alone(setting
 @pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
 @pytest.mark.long
 def test_a_rebuild_takes_over_what_another_format_has_left(settings: Settings, number: int) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     send(settings, views(0, 300))
     assert of_format(number, settings, "worker", "--until-end").returncode == 0
     succeed(settings, "rebuild", "--yes")

@@ -13,6 +13,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.support import reference
+from tests.support.in_process import initialize
 from tests.support.waiting import until
 from tests.support.whole_path import PATIENCE_S, database, documents, environment, log_of, started, succeed
 
@@ -32,7 +33,7 @@ def taken(log: Path) -> list[tuple[str, bool]]:
 def views(settings: Settings, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A stream of views for the time of the block, the first of which are counted already."""
     first, path = folder / "first.csv", folder / "views.csv"
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "generate", "--output", str(first), "--count", "5000", "--seed", "4")
     succeed(settings, "generate", "--output", str(path), "--count", "36000", "--seed", "5")
     succeed(settings, "produce", "--file", str(first))

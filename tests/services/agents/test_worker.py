@@ -24,6 +24,7 @@ from movie_stream.runs.fingerprint import open_run
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.support import reference
+from tests.support.in_process import initialize
 from tests.support.waiting import until
 from tests.support.whole_path import (
     COMMAND,
@@ -196,7 +197,7 @@ async def send(settings: Settings, topic: str, value: bytes | None) -> int:
 def test_the_faust_script_runs_the_same_worker(settings: Settings, tmp_path: Path) -> None:
     empty, logs = tmp_path / "empty", [tmp_path / f"worker{n}.log" for n in range(2)]
     empty.mkdir()
-    succeed(settings, "init")
+    initialize(settings)
     produce(settings, tmp_path, 5_000, seed=21)
     nothing = asyncio.run(send(settings, settings.kafka_topic, None))
     with run(FAUST, settings, empty, logs[0]) as worker:
@@ -227,7 +228,7 @@ def test_the_faust_script_runs_the_same_worker(settings: Settings, tmp_path: Pat
 @pytest.mark.timeout(240)
 def test_kill_9_in_the_middle_of_a_stream_changes_no_figure(settings: Settings, tmp_path: Path) -> None:
     logs, views = [tmp_path / f"worker{n}.log" for n in range(3)], tmp_path / "views.csv"
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "generate", "--output", str(views), "--count", "60000", "--seed", "22")
     with started(settings, "produce", "--file", str(views), "--rate", "6000", log=tmp_path / "produce.log") as producer:
         with started(settings, "worker", log=logs[0]) as worker:
@@ -253,7 +254,7 @@ def test_kill_9_in_the_middle_of_a_stream_changes_no_figure(settings: Settings, 
 @pytest.mark.timeout(240)
 def test_a_foreign_record_ends_the_worker_before_it_has_an_effect(settings: Settings, tmp_path: Path) -> None:
     partials, changelog = settings.kafka_partials_topic, Topics.of(settings).accumulate_changelog
-    succeed(settings, "init")
+    initialize(settings)
     produce(settings, tmp_path, 2_000, seed=23)
     poison = asyncio.run(send(settings, partials, b"\xffgarbage"))
     code, line = refused([COMMAND, "worker"], settings.environment(), tmp_path)
@@ -266,7 +267,7 @@ def test_a_foreign_record_ends_the_worker_before_it_has_an_effect(settings: Sett
     assert f"{changelog}, partition 0: expected checkpoints" in line
     assert line.endswith("delete this topic, then run: movie-stream init, and: movie-stream rebuild")
     asyncio.run(delete(settings, [partials, changelog]))
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "rebuild", "--yes")
     succeed(settings, "worker", "--until-end")
     assert_counted(settings)

@@ -11,6 +11,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.support.alerts.stage import HOUR_MS, RULES, START_MS, send, views
+from tests.support.in_process import initialize
 from tests.support.whole_path import PATIENCE_S, command, database, started, succeed
 
 
@@ -21,7 +22,7 @@ def test_a_worker_without_rules_is_named_until_it_has_them(settings: Settings, t
     file.write_text(RULES)
     ruled = settings.model_copy(update={"alerts_file": file})
     log, other = tmp_path / "with.log", tmp_path / "without.log"
-    succeed(settings, "init")
+    initialize(settings)
     with started(ruled, "worker", log=log, ALERTS_IDLE="1s"), database(settings) as db:
 
         def shared() -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.support.alerts.stage import HOUR_MS, RULES, START_MS, View, difference, expected, send, stored, views
+from tests.support.in_process import initialize
 from tests.support.whole_path import PATIENCE_S, database, started, succeed
 
 
@@ -32,7 +33,7 @@ def test_once_again_corrected_and_counted_afresh(ruled: Settings, tmp_path: Path
     counted = views(rng, 40, 40)
     later = [View(START_MS + 20 * HOUR_MS + n, "Drama", f"film{n % 3}", f"late{n}", 1.0) for n in range(60)]
     week = views(rng, 8, 120, START_MS + 168 * HOUR_MS)
-    succeed(ruled, "init")
+    initialize(ruled)
     partitions = ruled.kafka_partitions
     send(ruled, counted, partitions)
     succeed(ruled, "worker", "--until-end")
@@ -75,7 +76,7 @@ def test_killed_again_and_again_while_views_come(ruled: Settings, tmp_path: Path
     rng = random.Random(seed)
     counted = views(rng, 48, 60)
     at = {view: view.at_ms + (rng.randrange(12 * HOUR_MS) if rng.random() < 0.02 else 0) for view in counted}
-    succeed(ruled, "init")
+    initialize(ruled)
     with database(ruled) as db, ExitStack() as stack:
         producing = stack.enter_context(
             background(lambda: send(ruled, sorted(counted, key=lambda v: at[v]), ruled.kafka_partitions, 40))

@@ -14,6 +14,7 @@ import pytest
 from movie_stream import Results
 from movie_stream.settings import Settings
 from tests.services.test_docs import API, ROOT
+from tests.support.in_process import initialize
 from tests.support.whole_path import PATIENCE_S, environment, succeed
 
 
@@ -62,7 +63,7 @@ EXAMPLE = str(ROOT / "examples" / "any_source.py")
 
 @pytest.mark.long
 def test_any_source(settings: Settings, tmp_path: Path) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     done = run(settings, tmp_path, EXAMPLE)
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
@@ -79,7 +80,7 @@ def test_any_source(settings: Settings, tmp_path: Path) -> None:
 @pytest.mark.parametrize("variable", ["KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"])
 def test_any_source_where_a_variable_is_missing(settings: Settings, tmp_path: Path, variable: str) -> None:
     if variable == "MONGODB_URI":
-        succeed(settings, "init")
+        initialize(settings)
     done = run(settings, tmp_path, EXAMPLE, **{variable: ""})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: {variable} is not set: ")

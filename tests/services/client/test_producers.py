@@ -17,8 +17,9 @@ import pytest
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.settings import Settings
 from tests.services.test_tutorial import BLOCK
+from tests.support.in_process import initialize
 from tests.support.kafka_server import KafkaServer
-from tests.support.whole_path import command, database, environment, log_of, succeed
+from tests.support.whole_path import command, database, environment, log_of
 
 ROOT: Final = Path(__file__).parents[3]
 PAGE: Final = ROOT / "docs" / "how-to" / "producers.md"
@@ -68,7 +69,7 @@ def assert_sends_views(settings: Settings, folder: str, lines: str, scratch: Pat
     """Runs the lines of the page in a copy of the folder; the views are in their partitions, and are counted."""
     copy = scratch / folder
     shutil.copytree(PROGRAMS / folder, copy, ignore=shutil.ignore_patterns("node_modules", "target"))
-    succeed(settings, "init")
+    initialize(settings)
     packages = str(scratch / "packages")
     for line in lines.splitlines():
         installs = line.startswith("pip install")

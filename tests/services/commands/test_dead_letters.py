@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,11 @@ from typer.testing import CliRunner
 from movie_stream.cli import app
 from movie_stream.commands.dead_letters.list import as_plain
 from movie_stream.dead_letters.letters import Letter
-from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import send as send_as_is
 from tests.support import reference
+from tests.support.in_process import initialize, said_in_process
 from tests.support.whole_path import (
     COMMAND,
     PATIENCE_S,
@@ -98,7 +100,7 @@ STRANGE = b'{"title": "\x1b[2J\xff'
 @pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_copy_counts_once_however_often_it_is_sent_and_whatever_the_rules_become(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     ahead = [view(number, timestamp=NOW_MS + 3 * HOUR_MS) for number in range(5)]
     text = [view(number, rating="4.5") for number in range(40)]
     send(settings, *map(view, range(50)), *ahead, *text, view(9, timestamp=NOW_MS // 1000), STRANGE)
@@ -199,9 +201,9 @@ def test_a_copy_counts_once_however_often_it_is_sent_and_whatever_the_rules_beco
         (["replay"], "error: replay: expected a run, which the first worker begins: movie-stream worker"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(settings: Settings, options: list[str], words: str) -> None:
-    succeed(settings, "init")
-    done = command(settings, "dead-letters", *options)
+def test_what_cannot_be_meant_is_one_line(settings: Settings, tmp_path: Path, options: list[str], words: str) -> None:
+    asyncio.run(topics.ensure(settings))
+    done = said_in_process("dead-letters", *options, cwd=tmp_path, **settings.environment())
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(words)
     assert done.stderr.count("\n") == 1
@@ -209,7 +211,7 @@ def test_what_cannot_be_meant_is_one_line(settings: Settings, options: list[str]
 
 @pytest.mark.long
 def test_obstacles_to_a_replay_are_reported_and_nothing_is_sent(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     assert "Nothing has been counted yet" in letters_command(settings, "list")
     strange: Sequence[tuple[bytes, bytes | None]] = [(b"\xff\xfe", b"x"), (b"kind", b"\xff"), (b"kind", None)]
     strangers = [(None, b"{}", strange), (None, None, [(b"n" * 20_000, None)] * 101), (b"k", b"{}", [])]

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import termios
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +20,13 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.processes import below
 from tests.support.whole_path import COMMAND, command, database, environment
 
 LIMIT_S = 60.0
 SERVICES, COUNTING, ALL = 4, 6, 8
 """Processes that the embedded pair is, guards included; with the worker and its guard; and with the page and its."""
-MOMENTS = (0, 1, SERVICES, COUNTING, ALL)
+MOMENTS = (0, 1, SERVICES, ALL)
 """So many processes run when the demo is interrupted; what is between these is tried by make long."""
 
 
@@ -46,18 +48,10 @@ def demo(
             process.kill()
 
 
-def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    try:
-        return psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def wait_for(process: subprocess.Popen[str], programs: int) -> list[psutil.Process]:
     """Waits until it has started that many processes."""
-    found = descendants(process)
-    while len(found) < programs and process.poll() is None:
-        found = descendants(process)
+    while len(found := list(below(process.pid))) < programs and process.poll() is None:
+        time.sleep(0.005)
     return found
 
 
@@ -141,14 +135,14 @@ def test_what_cannot_be_replayed_starts_nothing(
     [
         *((programs, 1) for programs in MOMENTS),
         *(pytest.param(programs, 1, marks=pytest.mark.long) for programs in range(ALL + 1) if programs not in MOMENTS),
-        *((1, 2), (SERVICES, 2), (ALL, 2)),
+        *((1, 2), (ALL, 2), pytest.param(SERVICES, 2, marks=pytest.mark.long)),
     ],
 )
 def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, programs: int, times: int) -> None:
     with demo(cwd=tmp_path) as process:
         started = wait_for(process, programs)
         for _ in range(times):
-            started += descendants(process)
+            started += below(process.pid)
             process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=LIMIT_S)
         assert gone(started)
@@ -186,14 +180,16 @@ def test_its_own_violent_death_leaves_nothing(tmp_path: Path, programs: int) -> 
     with demo(cwd=tmp_path) as process:
         started = wait_for(process, programs)
         process.kill()
-        assert gone([*started, *descendants(process)])
+        assert gone([*started, *below(process.pid)])
 
 
 @pytest.mark.parametrize(
     ("part", "words"),
     [
         ("worker", "error: the worker stops: it ended with exit code -9"),
-        ("tansu", "error: the embedded Kafka broker failed: it ended with signal 9"),
+        pytest.param(
+            "tansu", "error: the embedded Kafka broker failed: it ended with signal 9", marks=pytest.mark.long
+        ),
         ("mongod", "error: the embedded mongod failed: it ended with signal 9"),
         ("serve", "error: the page is gone: it ended with exit code -9"),
     ],

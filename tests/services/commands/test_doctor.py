@@ -19,6 +19,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
+from tests.support.in_process import initialize, said_in_process
 from tests.support.whole_path import COMMAND, command, database, succeed
 
 
@@ -31,6 +32,10 @@ def states(text: str) -> dict[str, str]:
     return {line[:at].strip(): line[at:].split()[0] for line in lines[1:] if line[:at].strip() and line[at:].strip()}
 
 
+def doctor(settings: Settings, **variables: str) -> subprocess.CompletedProcess[str]:
+    return said_in_process("doctor", cwd=None, **{"COLUMNS": "80"} | settings.environment() | variables)
+
+
 def test_a_missing_setting_is_a_row(tmp_path: Path) -> None:
     done = subprocess.run([COMMAND, "doctor"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
@@ -39,7 +44,7 @@ def test_a_missing_setting_is_a_row(tmp_path: Path) -> None:
     assert (found["broker"], found["MongoDB"]) == ("fail", "fail")
     assert "KAFKA_BOOTSTRAP_SERVERS is not set" in done.stdout
     assert "MONGODB_URI is not set" in done.stdout
-    done = subprocess.run([COMMAND, "doctor", "--json"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = said_in_process("doctor", "--json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     told = json.loads(done.stdout)
     assert told.keys() == {"version", "failed", "to_look_at", "checks"}
@@ -55,7 +60,7 @@ def test_a_missing_setting_is_a_row(tmp_path: Path) -> None:
 
 
 def test_who_does_not_answer_is_a_row(settings: Settings) -> None:
-    done = command(settings, "doctor", KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
+    done = doctor(settings, KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
     assert (done.returncode, done.stderr) == (1, "")
     found = states(done.stdout)
     assert (found["broker"], found["MongoDB"], found["write to MongoDB"]) == ("fail", "ok", "ok")
@@ -76,12 +81,12 @@ def test_all_is_fine_after_init_and_nothing_is_left(settings: Settings) -> None:
 
 
 def test_what_differs_from_init_is_named(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     with database(settings) as db:
         db["category_stats"].drop_indexes()
         db.command("collMod", "top_users", validator={})
         db.drop_collection("top_movies_flat")
-    done = command(settings, "doctor")
+    done = doctor(settings)
     assert done.returncode == 1
     text = " ".join(done.stdout.split())
     assert "category_stats.genre_1_timestamp_-1" in text
@@ -91,10 +96,10 @@ def test_what_differs_from_init_is_named(settings: Settings) -> None:
 
 
 def test_another_run_is_named(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     with database(settings) as db:
         db["_runs"].insert_one({"_id": settings.kafka_group, "number": Int64(4), "fingerprint": "{}"})
-    done = command(settings, "doctor")
+    done = doctor(settings)
     assert done.returncode == 1
     assert states(done.stdout)["run"] == "fail"
     assert "movie-stream rebuild" in done.stdout

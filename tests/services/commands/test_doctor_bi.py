@@ -18,6 +18,7 @@ from movie_stream.embedded.launch import free_port
 from movie_stream.errors import UsageError
 from movie_stream.settings import Settings
 from tests.services.commands.test_doctor import states
+from tests.support.in_process import said_in_process
 from tests.support.web.asking import VIEWS
 from tests.support.web.serving import fill, serving
 from tests.support.whole_path import command
@@ -53,7 +54,8 @@ async def test_a_feed_before_and_after_views_were_counted(settings: Settings) ->
 
 
 def test_nobody_there(settings: Settings) -> None:
-    done = command(settings, "doctor", "--bi", "--url", f"http://127.0.0.1:{free_port()}")
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    done = said_in_process("doctor", "--bi", "--url", nowhere, cwd=None, **settings.environment(), COLUMNS="80")
     assert (done.returncode, done.stderr) == (1, "")
     assert states(done.stdout)["address"] == "fail"
     assert "movie-stream serve" in done.stdout
@@ -87,7 +89,7 @@ def test_an_address_that_is_none(settings: Settings, url: str) -> None:
 
 
 def test_an_address_without_the_feed_is_refused(settings: Settings) -> None:
-    done = command(settings, "doctor", "--url", "http://localhost/")
+    done = said_in_process("doctor", "--url", "http://localhost/", cwd=None, **settings.environment())
     assert done.returncode == 2
     assert "--bi" in done.stderr
 

@@ -23,6 +23,7 @@ from movie_stream.replay.source import source_of
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
 from movie_stream.replay.synthetic.synthetic_views import SyntheticViews
 from movie_stream.settings import Settings
+from tests.support.in_process import initialize, said_in_process
 from tests.support.input.generated_csv import csv_text
 from tests.support.whole_path import PATIENCE_S, command, database, environment, log_of, records, started, succeed
 from tests.unit.replay.test_generate import table
@@ -55,7 +56,7 @@ def test_to_a_device(tmp_path: Path) -> None:
 
 def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "views.csv").write_text("mine")
-    done = run("--output", "views.csv", cwd=tmp_path)
+    done = said_in_process("generate", "--output", "views.csv", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
         "error: --output: expected a file that does not exist yet, got 'views.csv'; remove it first, or name another\n"
@@ -65,7 +66,7 @@ def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("output", ["no/such/folder.csv", "/dev/full"])
 def test_where_nothing_can_be_written(tmp_path: Path, output: str) -> None:
-    done = run("--output", output, cwd=tmp_path)
+    done = said_in_process("generate", "--output", output, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {output}: expected a file that can be written, got ")
     assert done.stderr.count("\n") == 1
@@ -103,7 +104,7 @@ def test_no_views_are_a_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [["--output", "views.jsonl"], ["--output", "views.txt", "--format", "jsonl"]])
 def test_lines_of_json_are_the_records_of_the_topic(tmp_path: Path, options: list[str]) -> None:
-    done = run(*options, "--count", "12000", "--seed", "7", cwd=tmp_path)
+    done = said_in_process("generate", *options, "--count", "12000", "--seed", "7", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, f"Wrote 12,000 views to {options[1]}.\n")
     values = (tmp_path / options[1]).read_bytes().splitlines()
     assert values == [ENCODER.encode(View(*row)) for row in table(12_000, 7)]
@@ -119,7 +120,7 @@ def test_without_prices_there_is_no_column_of_them(tmp_path: Path) -> None:
 
 def test_users_films_and_time_are_as_asked_for(tmp_path: Path) -> None:
     options = ["--users", "30", "--films", "5000", "--days", "0.5", "--end", "2030-01-02T12:00"]
-    done = run("--output", "views.jsonl", "--count", "30000", *options, cwd=tmp_path)
+    done = said_in_process("generate", "--output", "views.jsonl", "--count", "30000", *options, cwd=tmp_path)
     assert done.returncode == 0
     views = [json.loads(line) for line in (tmp_path / "views.jsonl").read_text().splitlines()]
     assert len({view["user_id"] for view in views}) == 30
@@ -142,7 +143,7 @@ def test_up_to_now(tmp_path: Path) -> None:
 
 def test_the_last_line_counts_the_faults(tmp_path: Path) -> None:
     options = ["--count", "20000", "--seed", "3", "--late-fraction", "0.02", "--bad-fraction", "0.01"]
-    done = run("--output", "views.csv", *options, cwd=tmp_path)
+    done = said_in_process("generate", "--output", "views.csv", *options, cwd=tmp_path)
     made = list(SyntheticViews(count=20_000, seed=3, late=0.02, bad=0.01).chunks())
     late, bad = sum(len(rows.late) for rows in made), sum(len(rows.damages) for rows in made)
     assert done.stderr == f"Wrote 20,000 views to views.csv, {late} of them late and {bad} bad.\n"
@@ -187,7 +188,7 @@ def test_the_last_line_counts_the_faults(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_meant_is_one_line(tmp_path: Path, options: list[str], line: str) -> None:
-    done = run(*options, cwd=tmp_path)
+    done = said_in_process("generate", *options, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {line}\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -195,7 +196,7 @@ def test_what_cannot_be_meant_is_one_line(tmp_path: Path, options: list[str], li
 @pytest.mark.parametrize("faults", [(), ("--late-fraction", "0.05", "--bad-fraction", "0.05")])
 def test_to_the_topic(settings: Settings, tmp_path: Path, faults: tuple[str, ...]) -> None:
     options = "--count", "5000", "--seed", "5", *faults
-    succeed(settings, "init")
+    initialize(settings)
     said = succeed(settings, "generate", "--to-topic", *options)
     assert re.fullmatch(
         rf"Sent 5,000 views to the topic {settings.kafka_topic} in [\d.]+ s \([\d,]+/s\)"
@@ -209,7 +210,7 @@ def test_to_the_topic(settings: Settings, tmp_path: Path, faults: tuple[str, ...
 
 @pytest.mark.long
 def test_a_worker_refuses_the_late_and_the_bad(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     faults = "--late-fraction", "0.05", "--bad-fraction", "0.05"
     said = succeed(settings, "generate", "--to-topic", "--count", "5000", *faults)
     counts = re.search(r", (\d+) of them late and (\d+) bad", said)
@@ -235,13 +236,14 @@ def test_where_there_is_no_topic(settings: Settings) -> None:
 def test_told_to_stop_it_says_how_many_were_sent(
     settings: Settings, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     options = "--to-topic", "--count", "1000000", "--rate", "500"
     with started(settings, "generate", *options, log=tmp_path / "log") as process:
         deadline = time.monotonic() + PATIENCE_S
         while sum(map(len, log_of(settings))) < 100:  # the first of them are acknowledged then
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline
+            time.sleep(0.05)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == code  # all of them would take half an hour
     said = re.fullmatch(
@@ -253,7 +255,7 @@ def test_told_to_stop_it_says_how_many_were_sent(
 
 
 def test_a_terminal_gets_a_bar(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, "--to-topic", "--count", "3000"],
@@ -282,7 +284,7 @@ def _read(terminal: int) -> bytes:
 @pytest.mark.parametrize("name", ["views.csv.gz", "views.jsonl.zst", "views.ndjson", "views.parquet", "views"])
 def test_what_it_writes_is_what_produce_reads(settings: Settings, tmp_path: Path, name: str) -> None:
     options = "--count", "3000", "--seed", "7"
-    done = run("--output", name, *options, cwd=tmp_path)
+    done = said_in_process("generate", "--output", name, *options, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, f"Wrote 3,000 views to {name}.\n")
     with source_of(tmp_path / name).open() as views:
         values = [value for chunk in views.chunks(3_600_000) for value in chunk.values]
@@ -290,7 +292,7 @@ def test_what_it_writes_is_what_produce_reads(settings: Settings, tmp_path: Path
 
 
 def test_parquet_has_the_types_of_the_contract(tmp_path: Path) -> None:
-    run("--output", "views.parquet", "--count", "50", "--no-price", cwd=tmp_path)
+    said_in_process("generate", "--output", "views.parquet", "--count", "50", "--no-price", cwd=tmp_path)
     schema = parquet.ParquetFile(tmp_path / "views.parquet").schema_arrow
     kinds = dict(zip(schema.names, map(str, schema.types), strict=True))
     texts = dict.fromkeys(("movie_id", "title", "genre", "user_id"), "string")
@@ -314,7 +316,7 @@ def test_parquet_has_the_types_of_the_contract(tmp_path: Path) -> None:
     ],
 )
 def test_another_kind_of_file_is_not_written_as_csv(tmp_path: Path, options: list[str], line: str) -> None:
-    done = run(*options, cwd=tmp_path)
+    done = said_in_process("generate", *options, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"error: {line}")
     assert list(tmp_path.iterdir()) == []

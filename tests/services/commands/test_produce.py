@@ -19,6 +19,7 @@ from movie_stream.embedded.launch import free_port
 from movie_stream.replay.resume.bookmark import state_folder
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.in_process import said_in_process
 from tests.support.kafka.topics import create_topic
 
 PATIENCE_S = 60.0
@@ -37,15 +38,17 @@ def environment(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def run(environment: dict[str, str], *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """What it ended with; without the line that says what the file is."""
-    done = subprocess.run([*COMMAND, *options], env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+    done = said_in_process("produce", *options, cwd=cwd, **environment)
     done.stderr = done.stderr.replace(FOUND, "", 1)
     return done
 
 
 def test_it_sums_up_in_plain_lines(environment: dict[str, str], tmp_path: Path) -> None:
     csv_file(tmp_path, *(view(number, START_MS + number) for number in range(1_500)))
-    done = run(environment, "--file", "views.csv", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(
+        [*COMMAND, "--file", "views.csv"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, FOUND)
     assert done.stdout.startswith(f"Sent 1,500 views to the topic {environment['KAFKA_TOPIC']} in ")
     assert done.stdout.endswith("/s); 0 rows refused. They are of 2024-10-31 14:00:00 to 2024-10-31 14:00:01 UTC.\n")
     assert "\x1b" not in done.stdout
@@ -131,7 +134,7 @@ def test_a_wrong_file_is_told_first(
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8b\x08 no more")
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
-    done = run({**os.environ, **state, **variables}, "--file", file, *options, cwd=tmp_path)
+    done = said_in_process("produce", "--file", file, *options, cwd=tmp_path, **state, **variables)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {words}")
     assert done.stderr.count("\n") == 1
@@ -284,8 +287,8 @@ def until_read(pipe: IO[str]) -> None:
         time.sleep(0.02)
 
 
-def test_resume_and_restart_exclude_each_other(environment: dict[str, str], tmp_path: Path) -> None:
-    done = run(environment, "--file", "views.csv", "--resume", "--restart", cwd=tmp_path)
+def test_resume_and_restart_exclude_each_other(tmp_path: Path) -> None:
+    done = said_in_process("produce", "--file", "views.csv", "--resume", "--restart", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: --resume: expected only one of --resume and --restart, got 'both'\n"
 

@@ -9,6 +9,8 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.in_process import initialize
+from tests.support.waiting import until
 from tests.support.whole_path import COMMAND, command, database, environment, started, succeed
 
 VIEWS = 300
@@ -20,7 +22,7 @@ def counted(settings: Settings, tmp_path: Path) -> Settings:
     """Settings of a topic that is counted: views over ten hours."""
     rows = [view(number, START_MS + number * 10 * HOUR_MS // VIEWS) for number in range(VIEWS)]
     csv_file(tmp_path, *rows)
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "produce", "--file", str(tmp_path / "views.csv"))
     succeed(settings, "worker", "--until-end")
     return settings
@@ -66,10 +68,9 @@ def test_what_a_rebuild_that_was_killed_has_left_is_deleted_by_the_first_worker(
 
 def test_it_refuses_while_a_worker_runs(settings: Settings, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    succeed(settings, "init")
+    initialize(settings)
     with started(settings, "worker", log=log) as worker:
-        while "goes on at offset" not in log.read_text(encoding="utf-8"):
-            assert worker.poll() is None
+        until(lambda: "goes on at offset" in log.read_text(encoding="utf-8"), log, worker)
         refused = command(settings, "rebuild", "--yes")
         assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1), "nothing is announced"
         assert f"workers of the group {settings.kafka_group} are running; stop them all" in refused.stderr

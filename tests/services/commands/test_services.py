@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.support.processes import below
 
 LIMIT_S = 30.0
 
@@ -26,19 +29,11 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def _descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    try:
-        return psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def _wait_for(process: subprocess.Popen[str], programs: int) -> list[psutil.Process]:
     """Wait until it has started that many processes; fewer where it was faster to end."""
-    descendants = _descendants(process)
-    while len(descendants) < programs and process.poll() is None:
-        descendants = _descendants(process)
-    return descendants
+    while len(found := list(below(process.pid))) < programs and process.poll() is None:
+        time.sleep(0.005)
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -47,7 +42,7 @@ def test_it_prints_two_exports_and_ends_well(running: subprocess.Popen[str], num
     exports = [running.stdout.readline(), running.stdout.readline()]
     assert exports[0].startswith("export KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:")
     assert exports[1].startswith("export MONGODB_URI=mongodb://127.0.0.1:")
-    descendants = _descendants(running)
+    descendants = below(running.pid)
     running.send_signal(number)
     rest, prose = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 0
@@ -63,7 +58,7 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(
 ) -> None:
     started = _wait_for(running, programs)
     for _ in range(times):
-        started += _descendants(running)
+        started += below(running.pid)
         running.send_signal(signal.SIGINT)
     _, prose = running.communicate(timeout=LIMIT_S)
     assert not psutil.wait_procs(set(started), timeout=LIMIT_S)[1]
@@ -75,7 +70,7 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(
 def test_the_death_of_a_service_ends_it_with_one_line(running: subprocess.Popen[str]) -> None:
     assert running.stdout is not None
     running.stdout.readline()
-    [tansu] = [child for child in _descendants(running) if child.name() == "tansu"]
+    [tansu] = [child for child in below(running.pid) if child.name() == "tansu"]
     os.kill(tansu.pid, signal.SIGKILL)
     _, prose = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 1

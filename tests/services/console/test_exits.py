@@ -19,7 +19,8 @@ from movie_stream.console import exits
 from movie_stream.console.output import Outlet
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, OutOfMemory, UsageError
 from movie_stream.settings import Settings
-from tests.support.whole_path import COMMAND, PATIENCE_S, environment, succeed
+from tests.support.in_process import initialize
+from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
 FULL = "error: standard output cannot be written (No space left on device); send it elsewhere, or make room there\n"
 CLOSED = "error: standard output is closed; open it, or send it to /dev/null\n"
@@ -84,7 +85,7 @@ def test_output_that_cannot_be_written(folder: Path, command: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_output_of_those_who_ask_that_cannot_be_written(settings: Settings, folder: Path) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     for command in ASKING:
         done = shell(folder, f"$M {command} > /dev/full", environment(settings))
         assert (done.returncode, done.stderr) == (1, FULL), command
@@ -113,7 +114,7 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(folder: Path, command: 
 
 @pytest.mark.long
 def test_a_worker_whose_log_nobody_reads_any_more(settings: Settings, folder: Path) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     done = shell(folder, "$M worker | head -n 1", environment(settings))
     assert (done.returncode, done.stderr) == (exits.READER_GONE, "")
 
@@ -207,7 +208,7 @@ def test_little_memory_is_one_line(folder: Path, kilobytes: int) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("command", ["worker --until-end", "doctor"])
 def test_little_memory_beside_services_is_one_line(settings: Settings, folder: Path, command: str) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     for kilobytes in (210_000, 240_000):
         assert_one_line_or_done(shell(folder, f"ulimit -v {kilobytes}; exec $M {command}", environment(settings)))
 
@@ -331,7 +332,7 @@ def interrupted(variables: Mapping[str, str], folder: Path, command: str, after_
     ["settings", *(pytest.param(command, marks=pytest.mark.long) for command in ("doctor", "worker --until-end"))],
 )
 def test_ctrl_c_at_any_moment_is_quiet(settings: Settings, folder: Path, command: str) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     variables = environment(settings)
     begun = time.monotonic()
     shell(folder, f"$M {command}", variables)

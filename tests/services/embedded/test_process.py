@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -36,6 +37,7 @@ time.sleep(600)
 def until_it_prints(process: GuardedProcess) -> None:
     while "up" not in process.log():
         assert process.exit_code() is None
+        time.sleep(0.01)
 
 
 def is_gone(pid: int) -> bool:

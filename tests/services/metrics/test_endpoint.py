@@ -25,6 +25,7 @@ from movie_stream.metrics.health import PATHS, Health
 from movie_stream.metrics.values import Histogram, Values
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
+from tests.support.in_process import initialize
 from tests.support.whole_path import PATIENCE_S, command, started, succeed
 
 
@@ -190,7 +191,7 @@ def test_a_port_that_is_taken_and_a_host_that_is_not_ours_are_named() -> None:
 @pytest.mark.timeout(120)
 def test_a_worker_serves_its_metrics(settings: Settings, tmp_path: Path) -> None:
     views, log = tmp_path / "views.csv", tmp_path / "worker.log"
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "generate", "--output", str(views), "--count", "500")
     succeed(settings, "produce", "--file", str(views))
     with started(settings, "worker", log=log, METRICS_PORT="0") as worker:

@@ -26,6 +26,7 @@ from movie_stream.metrics.catalogue import Process, exported_by
 from movie_stream.mongo.runs import RUNS
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
+from tests.support.in_process import initialize
 from tests.support.monitoring import FOLDER, PROMETHEUS_OWN, alerts, names_in, promtool, recorded, rules, series_of
 from tests.support.web.serving import Serving, serving
 from tests.support.whole_path import PATIENCE_S, database, started, succeed
@@ -72,7 +73,7 @@ def deployed(settings: Settings, folder: Path) -> Iterator[Deployment]:
     urls = [f"http://127.0.0.1:{port}/metrics" for port in ports]
     rules = folder / "alerts.toml"
     rules.write_text('[[rule]]\nname = "busy"\nkind = "views"\nwindow = "1 h"\nabove = 1\n', "utf-8")
-    succeed(settings, "init")
+    initialize(settings)
     wrong = ("--late-fraction", "0.02", "--bad-fraction", "0.01")
     succeed(settings, "generate", "--to-topic", "--end", "now", "--days", "1", "-n", str(VIEWS), *wrong)
     with (

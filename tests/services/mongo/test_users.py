@@ -34,6 +34,7 @@ from movie_stream.mongo.users import (
 )
 from movie_stream.settings import Settings
 from movie_stream.web.sources import ChangeStream, Polling
+from tests.support.in_process import said_in_process
 from tests.support.kafka.secured_kafka import authority
 from tests.support.mongo.mongo_server import MongoServer
 from tests.support.web.serving import serving
@@ -374,7 +375,7 @@ async def test_where_anyone_may_enter_a_user_is_of_no_use(settings: Settings) ->
         *("mongodb_bi_username", "mongodb_bi_password"),
     ],
 )
-def test_missing_settings_are_named_before_anything_is_made(settings: Settings, missing: str) -> None:
+def test_missing_settings_are_named_before_anything_is_made(settings: Settings, tmp_path: Path, missing: str) -> None:
     given = {
         "mongodb_worker_username": "movies",
         "mongodb_worker_password": SecretStr(PASSWORD),
@@ -383,7 +384,8 @@ def test_missing_settings_are_named_before_anything_is_made(settings: Settings, 
         "mongodb_bi_username": "reports",
         missing: None,
     }
-    done = command(settings.model_copy(update=given), "init", "--create-user")
+    variables = settings.model_copy(update=given).environment()
+    done = said_in_process("init", "--create-user", cwd=tmp_path, **variables)
     assert (done.returncode, done.stdout) == (SettingMissing.exit_code, "")
     assert done.stderr.startswith(f"error: {missing.upper()} is not set: set it")
 

@@ -21,6 +21,7 @@ from movie_stream.mongo import schema, workers
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
 from tests.services.test_strangers import doctor
+from tests.support.in_process import initialize
 from tests.support.whole_path import PATIENCE_S, database, started, succeed
 
 NOON = datetime(2024, 10, 31, 12, tzinfo=UTC)
@@ -174,7 +175,7 @@ async def test_a_mongodb_that_is_away_is_logged_once_and_raises_nothing(
 @pytest.mark.timeout(240)
 def test_a_real_worker_is_known_as_long_as_it_runs(settings: Settings, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "generate", "--to-topic", "--count", "90", "--bad-fraction", "0.1")
     with started(settings, "worker", log=log) as worker, database(settings) as db:
         deadline = time.monotonic() + PATIENCE_S

@@ -25,6 +25,7 @@ from movie_stream.replay.source import ViewsSource
 from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.in_process import initialize
 from tests.support.whole_path import command, database, log_of, succeed
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -108,7 +109,7 @@ async def test_the_newest_view_of_each_partition_is_found_whatever_follows_it(to
 
 @pytest.mark.long
 def test_workers_know_what_a_sample_does_not_see(settings: Settings, tmp_path: Path) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     csv_file(tmp_path, *(view(1, START_MS + (DAY_MS if number == 700 else number)) for number in range(2_000)))
     succeed(settings, "produce", "--file", str(tmp_path / "views.csv"), "--no-sort")
     [place] = partitions_of([b"user_1"], 3).tolist()
@@ -226,7 +227,7 @@ async def test_a_resumed_file_is_late_by_the_views_of_others(topic: Settings, tm
 @pytest.mark.long
 def test_the_readmes_order_ends_before_anything_is_thrown_away(settings: Settings, tmp_path: Path) -> None:
     """data/movies.csv, a worker, and then years of ratings that are older."""
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "produce", "--file", "data/movies.csv")
     succeed(settings, "worker", "--until-end")
     (tmp_path / "movies.csv").write_text("movieId,title,genres\n31,Dangerous Minds (1995),Drama\n")
@@ -251,7 +252,7 @@ def test_the_readmes_order_ends_before_anything_is_thrown_away(settings: Setting
 
 @pytest.mark.long
 def test_made_up_views_are_compared_too(settings: Settings) -> None:
-    succeed(settings, "init")
+    initialize(settings)
     succeed(settings, "generate", "--to-topic", "--count", "500", "--end", "2024-12-01")
     options = "generate", "--to-topic", "--count", "1000"
     refused = command(settings, *options)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from movie_stream.settings import Settings
+from tests.support.in_process import said_in_process
 from tests.support.mongo.mongo_server import MongoServer
 from tests.support.web.clients import ask, asked_until, connected
 from tests.support.web.serving import Serving, events, fill, serving
@@ -77,11 +78,12 @@ def test_where_it_does_not_listen(settings: Settings, host: str, line: str) -> N
 
 def test_settings_that_cannot_be_used(settings: Settings) -> None:
     for variable, value in (("API_TOKEN", "short"), ("API_TOKEN", "with blank in it"), ("API_PORT", "70000")):
-        done = command(settings, "serve", **{variable: value})
+        done = said_in_process("serve", cwd=None, **settings.environment() | {variable: value})
         assert done.returncode == 2
         assert done.stderr.startswith(f"error: {variable}: expected")
         assert variable != "API_TOKEN" or value not in done.stderr
-    done = command(settings.model_copy(update={"mongodb_uri": None}), "serve", "--port", "0")
+    nowhere = settings.model_copy(update={"mongodb_uri": None})
+    done = said_in_process("serve", "--port", "0", cwd=None, **nowhere.environment())
     assert done.returncode == 2
     assert done.stderr.startswith("error: MONGODB_URI is not set")
 

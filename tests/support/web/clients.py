@@ -22,6 +22,7 @@ def asked_until(status: int, server: Serving, path: str) -> httpx.Response:
         assert answer.status_code in (200, 503), answer.text
         assert answer.status_code == 200 or int(answer.headers["retry-after"]) >= 1
         assert time.monotonic() < deadline_s, f"it is still {answer.status_code}: {answer.text}"
+        time.sleep(0.05)
     return answer
 
 
