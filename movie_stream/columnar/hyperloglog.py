@@ -9,8 +9,8 @@ relative standard error is 1.04 / sqrt(2 ** lg_k): 1.6 % for lg_k 12, 0.8 % for 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +34,8 @@ Ranks = NDArray[np.uint8]
 _NO_HASHES: Final = np.zeros(0, np.uint64)
 PACKED_AT_ONCE: Final = 32
 """Large sketches that are packed together: few enough that their registers stay in the processor's cache."""
+SETS_AT_ONCE: Final = 256
+"""Sets that are packed together: few enough for small temporary copies."""
 _HASH_BYTES: Final = 8
 _HIGHEST: Final = np.uint8(15)
 """The largest rank above a sketch's base that fits into four bits."""
@@ -106,10 +108,8 @@ class SketchColumn:
             pack_registers(self._registers.room[dense[at : at + PACKED_AT_ONCE]])
             for at in range(0, len(dense), PACKED_AT_ONCE)
         )
-        return [
-            next(large) if slot >= 0 else pack_hashes(self._members(row))
-            for row, slot in zip(rows.tolist(), slots.tolist(), strict=True)
-        ]
+        small = self._sets(rows[slots < 0])
+        return [next(large) if slot >= 0 else next(small) for slot in slots.tolist()]
 
     def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
         """Adds the sketches from `export`, at the `picked` indices only, to those of `rows`.
@@ -130,12 +130,18 @@ class SketchColumn:
     def _by_row(self) -> tuple[Column, ...]:
         return self._slots, self._sizes, self._begins, self._rooms
 
-    def _members(self, row: int) -> Hashes:
-        """The members of the row's set, in no particular order."""
-        begin = self._begins.values[row]
-        room = self._heap.room[begin : begin + self._rooms.values[row]]
-        members: Hashes = room[room != 0]
-        return members
+    def _sets(self, rows: Ints) -> Iterator[bytes]:
+        """The sketches of rows that are sets, each as by pack_hashes."""
+        for some in (rows[at : at + SETS_AT_ONCE] for at in range(0, len(rows), SETS_AT_ONCE)):
+            rooms = self._rooms.values[some].astype(np.int64)
+            ends = np.cumsum(rooms)
+            hashes = self._heap.room[np.repeat(self._begins.values[some] - ends + rooms, rooms) + np.arange(ends[-1])]
+            sizes = np.bincount(np.repeat(np.arange(len(some)), rooms)[hashes != 0], minlength=len(some))
+            hashes, ends = hashes[hashes != 0], np.cumsum(sizes)
+            for size, end in zip(sizes[sizes > 1].tolist(), ends[sizes > 1].tolist(), strict=True):
+                hashes[end - size : end].sort()
+            packed, bounds = hashes.tobytes(), [0, *(_HASH_BYTES * ends).tolist()]
+            yield from (b"S" + packed[begin:end] for begin, end in pairwise(bounds))
 
 
 def pack_hashes(hashes: Hashes) -> bytes:
