@@ -14,7 +14,9 @@ from movie_stream.agents.delay import Delays
 from movie_stream.agents.mongo_requests import MongoRequests
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.tally import Tally
-from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, RunSuperseded, StoreKey, WindowKey
+from movie_stream.aggregates.document_keys import DocumentKey, StoreKey, WindowKey
+from movie_stream.aggregates.eviction import Evicted
+from movie_stream.aggregates.merger import Merger, RunSuperseded
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.metrics import catalogue
@@ -38,6 +40,8 @@ ROWS_IN_MEMORY: Final = 60_000
 """Rows of partials of a partition above which old windows are evicted to MongoDB. The rows of all time, which are never
 evicted, are not included. A row with a sketch has 2 kB or so.
 """
+ROWS_LEFT: Final = 0.75
+"""The share of ROWS_IN_MEMORY that an eviction leaves, so that there is not one for every few rows more."""
 DIRTY_AT_MOST: Final = 100_000
 """Documents waiting for MongoDB above which a partition is paused."""
 
@@ -258,15 +262,18 @@ class Publish(Owner[Merger]):
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Evicts keys of old windows to MongoDB when there are too many; skips those that cannot be evicted now."""
-        state.drop_final(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY)
-        tried: set[WindowKey] = set()
-        while windows := state.evictable(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY, tried):
-            tried.update(windows)
-            stored: dict[StoreKey, Rev] = {}
-            for batch in state.packed(windows):
-                stored |= await self._store_batch(state, batch, held)
-            state.evict(stored)
-            self.evictions += len(stored)
+        limit = ROWS_IN_MEMORY
+        state.drop_final(self._context.rules.allowed_lateness_ms, limit)
+        while await self._evict_some(state, limit, held):
+            limit = int(ROWS_LEFT * ROWS_IN_MEMORY)
+
+    async def _evict_some(self, state: Merger, limit: int, held: Callable[[], bool]) -> int:
+        """Evicts some keys if there are more than `limit` rows; returns the number of rows dropped."""
+        stored: dict[StoreKey, Rev] = {}
+        for portion in state.evictable(self._context.rules.allowed_lateness_ms, limit):
+            stored |= await self._store_batch(state, portion, held)
+        self.evictions += len(stored)
+        return state.evict(stored)
 
     async def _store_batch(
         self, state: Merger, batch: Sequence[Evicted], held: Callable[[], bool]

@@ -6,4 +6,5 @@ reader.py and batch.py decode records into a batch of views; groups.py holds the
 sessions.py hold the state of users; refused.py tracks the records that did not count; quality.py and quality_figures.py
 measure the data quality of each hour. accumulator.py is the state of one source partition, and arrivals.py samples when
 its views arrived. partial.py defines the messages that it sends to merger.py, which makes the documents.
+document_keys.py identifies these, and eviction.py packs what leaves merger.py's memory.
 """

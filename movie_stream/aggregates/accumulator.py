@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.arrivals import Arrivals
@@ -22,7 +23,7 @@ from movie_stream.aggregates.refused import BadReplayHeader, OpenOriginals, Refu
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
 from movie_stream.aggregates.vocabulary import Vocabulary
-from movie_stream.columnar.columns import Column, Ints
+from movie_stream.columnar.columns import Bools, Column, Ints
 from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.timestamps import datetime_of
@@ -270,28 +271,36 @@ class Accumulator:
     def partials(self, targets: int, checkpoint: bool = True) -> list[tuple[int, bytes]]:
         """The changes since the last call, as (partition of `movie-partials`, message); the watermarks come last.
 
-        Results that wait for a checkpoint are included only if `checkpoint` is true.
+        Of results that wait for a checkpoint, only closed windows are included, unless `checkpoint` is true.
         """
         messages: list[tuple[int, bytes]] = []
         for groups in self._groups.values():
+            due = groups.unsent.values
             if groups.result.deferrable and not checkpoint:
-                continue
-            rows = np.flatnonzero(groups.unsent.values)
+                due = due & self._is_closed(groups)
+            rows = np.flatnonzero(due)
             for target, part in self._by_target(groups, rows, targets):
                 messages.extend(
                     (target, partial.encode_block(self._run, self.partition, block))
                     for block in groups.blocks(part, self._block_bytes)
                 )
-            groups.unsent.values[:] = False
+            groups.unsent.values[rows] = False
         if self.watermark_ms is not None:
+            watermark = partial.Watermark(self._run, self.partition, self.watermark_ms, with_closed=True)
             kafka_times, event_times = self._arrivals.kafka_times.take(), self._arrivals.event_times.take()
-            bare = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))
-            timed = partial.encode(
-                partial.Watermark(self._run, self.partition, self.watermark_ms, kafka_times, event_times)
-            )
+            bare = partial.encode(watermark)
+            timed = partial.encode(replace(watermark, kafka_times=kafka_times, event_times=event_times))
             changed = {target for target, _ in messages}  # the targets whose documents depend on these views
             messages += [(target, timed if target in changed else bare) for target in range(targets)]
         return messages
+
+    def _is_closed(self, groups: Groups) -> Bools:
+        """Which rows are of windows that no valid view can reach any more."""
+        length = groups.result.window.length_ms
+        if length is None:
+            return np.zeros(len(groups), np.bool_)
+        closed: Bools = groups.starts + length <= self.threshold_ms
+        return closed
 
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
         by = groups.names if groups.result.by else None
@@ -352,9 +361,7 @@ class Accumulator:
         threshold = self.threshold_ms
         self._refused.drop_expired(self.position)
         for groups in self._view_groups:
-            length = groups.result.window.length_ms
-            if length is not None:
-                groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
+            groups.drop(self._is_closed(groups) & ~groups.unsent.values)
         self.users.drop_expired(threshold)
         self._quality.drop_expired(self.watermark_ms)
         for names in self.vocabulary.of_groups:

@@ -339,6 +339,10 @@ class NamesColumn:
         """See PackedNames.pack."""
         return self.names.pack(self.ids.values[rows])
 
+    def export_portions(self, rows: Ints, bounds: Ints) -> list[tuple[bytes, bytes]]:
+        """See PackedNames.pack_portions."""
+        return self.names.pack_portions(self.ids.values[rows], bounds)
+
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
         self.ids.values[rows[picked]] = self.names.unpack(*exported)[picked]
 
@@ -410,6 +414,10 @@ class NewestColumn:
 
     def export(self, rows: Ints) -> list[Any]:
         return [column.export(rows) for column in self._columns()]
+
+    def export_portions(self, rows: Ints, bounds: Ints) -> list[list[Any]]:
+        """The export of each portion; see Column."""
+        return [*map(list, zip(*(column.export_portions(rows, bounds) for column in self._columns()), strict=True))]
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
         for column, values in zip(self._columns(), exported, strict=True):

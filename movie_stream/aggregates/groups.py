@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise, repeat
 from typing import Any, Protocol
 
 import msgspec
@@ -110,6 +111,19 @@ class Groups:
             portion = rows[at : at + min(max(fitting, 1), ROWS_IN_BLOCK)]
             yield from self._halved(portion, most)
             at += len(portion)
+
+    def blocks_of(self, rows: Ints, bounds: Ints) -> Iterator[list[bytes]]:
+        """The blocks of each portion of rows; portion n is from bounds[n] to before bounds[n + 1]."""
+        if np.diff(bounds).max(initial=0) > ROWS_IN_BLOCK:
+            yield from (list(self.blocks(rows[begin:end])) for begin, end in pairwise(bounds.tolist()))
+            return
+        starts, labels = self.starts[rows].tobytes(), self.label.values[rows].tobytes()
+        names = repeat(None) if self.names is None else self.names.pack_portions(self.ids[rows], bounds)
+        held = zip(*(self.held[held.name].export_portions(rows, bounds) for held in self.result.held), strict=True)
+        for (begin, end), names_of, held_of in zip(pairwise(bounds.tolist()), names, held, strict=False):
+            each = slice(8 * begin, 8 * end)
+            packed = _ENCODER.encode(Block(self.result.collection, starts[each], names_of, labels[each], list(held_of)))
+            yield [packed] if len(packed) <= BLOCK_BYTES else list(self.blocks(rows[begin:end]))
 
     def _halved(self, rows: Ints, most: int) -> Iterator[bytes]:
         """The rows as one block, or as the blocks of both halves if that is too large."""

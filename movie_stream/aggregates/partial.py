@@ -35,6 +35,8 @@ class Watermark(msgspec.Struct, array_like=True, tag="watermark"):
     """The Kafka timestamps of the views counted since the last watermark; older versions sent none."""
     event_times: Weighted = []
     """The event times of these views."""
+    with_closed: bool = False
+    """Whether it follows the partials of all windows that it closes; older versions let those of long lists wait."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -143,8 +143,8 @@ class Result:
 
     @cached_property
     def deferrable(self) -> bool:
-        """Whether partials may wait for a checkpoint: a list of a long window has very many rows that change, but
-        itself changes little within a second.
+        """Whether partials of windows that are not closed may wait for a checkpoint: a list of a long window has very
+        many rows that change, but itself changes little within a second.
         """
         return self.top is not None and self.window not in (MINUTE, HOUR)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,12 @@ class Column:
         """The values of these rows in a form that msgpack supports: bytes, or a list if they are objects."""
         values = self.values[rows]
         return values.tolist() if values.dtype == object else values.tobytes()
+
+    def export_portions(self, rows: Ints, bounds: Ints) -> list[Any]:
+        """The export of each portion of rows; portion n is from bounds[n] to before bounds[n + 1]."""
+        exported = self.export(rows)
+        size = len(exported) // max(len(rows), 1)
+        return [exported[size * begin : size * end] for begin, end in pairwise(bounds.tolist())]
 
     def read(self, rows: Ints) -> list[Any]:
         """The values of these rows as Python objects."""

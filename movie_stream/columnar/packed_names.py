@@ -82,6 +82,18 @@ class PackedNames:
         strings = self.spans(ids)
         return strings.tobytes(), strings.lengths.astype(np.int32).tobytes()
 
+    def pack_portions(self, ids: AnyInts, bounds: Ints) -> list[tuple[bytes, bytes]]:
+        """The result of `pack` for each portion of ids; portion n is from bounds[n] to before bounds[n + 1].
+
+        >>> names = PackedNames()
+        >>> [text for text, _ in names.pack_portions(names.ids(["a", "bc", "d"]), np.array([0, 2, 3]))]
+        [b'abc', b'd']
+        """
+        text, lengths = self.pack(ids)
+        ends = np.append(0, np.cumsum(np.frombuffer(lengths, np.int32), dtype=np.int64))[bounds]
+        texts = [text[begin:end] for begin, end in pairwise(ends.tolist())]
+        return [*zip(texts, (lengths[4 * begin : 4 * end] for begin, end in pairwise(bounds.tolist())), strict=True)]
+
     def unpack(self, text: bytes, lengths: bytes) -> Ints:
         """The number of each string in the result of `pack`, possibly of other PackedNames; new strings get new
         numbers. Raises ValueError if the bytes cannot be from `pack`.
@@ -100,14 +112,20 @@ class PackedNames:
         begins = self._bounds.values[:-1][ids]
         return Spans(self._text.room, begins, self._bounds.values[1:][ids] - begins)
 
-    def most_viewed(self, ids: Ints, views: Ints, limit: int) -> Ints:
-        """Of the strings with these numbers, which may repeat, those with most views together, the most viewed first;
-        of equals the smaller string, by code points.
+    def most_viewed(self, ids: Ints, views: Ints, ends: Ints, limit: int) -> tuple[Ints, Ints]:
+        """Of each group of strings with these numbers, which may repeat, those with most views together, the most
+        viewed first; of equals the smaller string, by code points. Group n has the numbers before ends[n].
+
+        Returns the numbers, one group's after the other's, and how many each group has.
 
         >>> names = PackedNames()
-        >>> ids = names.ids(["b", "a", "c", "c"])
-        >>> names.texts(names.most_viewed(ids, np.array([1, 1, 1, 1]), 2))
-        ['c', 'a']
+        >>> ids = names.ids(["b", "a", "c", "c", "b"])
+        >>> most, counts = names.most_viewed(ids, np.array([1, 1, 1, 1, 1]), np.array([4, 5]), 2)
+        >>> names.texts(most), counts.tolist()
+        (['c', 'a', 'b'], [2, 1])
         """
-        total, top, top_views = np.zeros(len(self), np.int64), np.empty(limit, np.int64), np.empty(limit, np.int64)
-        return top[: rank_members(ids, views, self._text.room, self._bounds.room, total, top, top_views)]
+        room = int(np.minimum(np.diff(ends, prepend=0), limit).sum())
+        total, top, top_views = np.zeros(len(self), np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+        counts = np.empty(len(ends), np.int64)
+        of_names = self._text.room, self._bounds.room
+        return top[: rank_members(ids, views, ends, limit, *of_names, total, top, top_views, counts)], counts

@@ -106,31 +106,45 @@ def keep_newest(
 
 @kernel
 def rank_members(
-    members: Ints, views: Ints, text: Bytes, bounds: Ints, total: IntsOut, top: IntsOut, top_views: IntsOut
+    members: Ints,
+    views: Ints,
+    ends: Ints,
+    limit: int,
+    text: Bytes,
+    bounds: Ints,
+    total: IntsOut,
+    top: IntsOut,
+    top_views: IntsOut,
+    counts: IntsOut,
 ) -> int:
-    """Puts the members with most views into `top`, as many as it has room for, the most viewed first; returns how many.
+    """Puts up to `limit` members of each group with most views into `top`, one group's after the other's, the most
+    viewed first; and how many into `counts`. Returns how many there are together.
 
-    A member's views are the sum of those of its rows. Of equals the smaller name, in UTF-8, comes first: member n's is
-    text[bounds[n] : bounds[n + 1]]. `total` has a zero for each member, before and after.
+    Group n has the rows before ends[n]. A member's views are the sum of those of its rows. Of equals the smaller name,
+    in UTF-8, comes first: member n's is text[bounds[n] : bounds[n + 1]]. `total` has a zero for each member, before and
+    after.
     """
-    for row in range(len(members)):
-        total[members[row]] += views[row]
-    count = 0
-    for row in range(len(members)):
-        member = members[row]
-        seen, place, total[member] = total[member], count, 0
-        while place > 0 and (
-            top_views[place - 1] < seen
-            or (top_views[place - 1] == seen and is_smaller(text, bounds, member, top[place - 1]))
-        ):
-            place -= 1
-        if seen == 0 or place == len(top):
-            continue
-        count = min(count + 1, len(top))
-        for later in range(count - 1, place, -1):
-            top[later], top_views[later] = top[later - 1], top_views[later - 1]
-        top[place], top_views[place] = member, seen
-    return count
+    begin, first = 0, 0
+    for group in range(len(ends)):
+        for row in range(begin, ends[group]):
+            total[members[row]] += views[row]
+        count = 0
+        for row in range(begin, ends[group]):
+            member = members[row]
+            seen, place, total[member] = total[member], first + count, 0
+            while place > first and (
+                top_views[place - 1] < seen
+                or (top_views[place - 1] == seen and is_smaller(text, bounds, member, top[place - 1]))
+            ):
+                place -= 1
+            if seen == 0 or place == first + limit:
+                continue
+            count = min(count + 1, limit)
+            for later in range(first + count - 1, place, -1):
+                top[later], top_views[later] = top[later - 1], top_views[later - 1]
+            top[place], top_views[place] = member, seen
+        begin, first, counts[group] = ends[group], first + count, count
+    return first
 
 
 @part

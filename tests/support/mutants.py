@@ -17,8 +17,9 @@ from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
+from movie_stream.aggregates.document_keys import DocumentKey, StoreKey
 from movie_stream.aggregates.groups import Block, Groups
-from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, StoreKey
+from movie_stream.aggregates.merger import Eviction, Merger
 from movie_stream.aggregates.refused import OpenOriginals
 from movie_stream.aggregates.users import Users
 from movie_stream.columnar.columns import Ints
@@ -222,7 +223,7 @@ def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
 
 def final_for_one_source(patch: pytest.MonkeyPatch) -> None:
     def closed(self: Merger, allowed_lateness_ms: int) -> int:
-        return max(self.watermarks.values()) - allowed_lateness_ms
+        return max(self._with_closed.values()) - allowed_lateness_ms
 
     patch.setattr(Merger, "_closed_by_all", closed)
 
@@ -234,11 +235,13 @@ def dropped_too_early(patch: pytest.MonkeyPatch) -> None:
 
 def _as_they_are(merger: Merger, stored: Mapping[StoreKey, Rev]) -> dict[StoreKey, Rev]:
     """All parts of the keys in `stored`, as if the store held their present state."""
+    keys = {store_key.key for store_key in stored}
+    of_windows = [merger._units(key.collection, [key.start_ms]) for key in keys]
     return {
-        store_key: merger._rev(dict(merger._groups_of(key.collection)), rows)
-        for key in {store_key.key for store_key in stored}
-        for store_key, rows in merger._rows_by_store_key(key.collection, [key.start_ms]).items()
-        if store_key.key == key
+        store_key: rev
+        for units in of_windows
+        for store_key, rev in zip(units.keys, units.revs, strict=True)
+        if store_key.key in keys
     }
 
 

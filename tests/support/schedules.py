@@ -34,6 +34,7 @@ from movie_stream.agents import publish as publish_module
 from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.owner import Owned
 from movie_stream.agents.publish import Publish
+from movie_stream.aggregates import eviction as eviction_module
 from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates.accumulator import Accumulator, Rules
@@ -688,8 +689,9 @@ def _small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(owner_module, "KafkaLog", lambda broker, topic, partition: broker.log(topic, partition))
     patch.setattr(publish_module, "DOCUMENTS_AT_ONCE", 7)
     patch.setattr(publish_module, "ROWS_IN_MEMORY", 3)
-    patch.setattr(merger_module, "EVICTED_AT_ONCE", 8)
-    patch.setattr(merger_module, "PARTS", 3)
+    patch.setattr(eviction_module, "EVICTED_AT_ONCE", 8)
+    patch.setattr(eviction_module, "PARTS", 3)
+    patch.setattr(merger_module, "DROPPED_AT_ONCE", 12)
     patch.setattr(groups_module, "BLOCK_BYTES", 250)
 
 

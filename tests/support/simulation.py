@@ -11,7 +11,9 @@ import numpy as np
 
 from movie_stream.aggregates import results
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
-from movie_stream.aggregates.merger import Evicted, Merger, StoreKey
+from movie_stream.aggregates.document_keys import StoreKey
+from movie_stream.aggregates.eviction import Evicted
+from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.refused import replay_header
 from movie_stream.events.chunk import Chunk, chunk_of
 from movie_stream.mongo.guard import body_of
@@ -96,9 +98,9 @@ class Pipeline:
         for letter in accumulator.apply(self.chunk(partition, start, end)):
             self.letters[partition, letter.offset] = letter
 
-    def send(self, partition: int) -> None:
-        """Sends what changed."""
-        self.log.extend(message for _, message in self.accumulators[partition].partials(1))
+    def send(self, partition: int, checkpoint: bool = True) -> None:
+        """Sends what changed; without a checkpoint not what waits for one."""
+        self.log.extend(message for _, message in self.accumulators[partition].partials(1, checkpoint))
 
     def restart(self, partition: int) -> None:
         """Restores a partition from a snapshot, as a new owner would."""
@@ -129,7 +131,7 @@ def run(
         if luck < 0.5:
             pipeline.apply(p, rng.choice((1, 2, 5, 30, 1000)))
         elif luck < 0.8:
-            pipeline.send(p)
+            pipeline.send(p, checkpoint=rng.random() < 0.3)
         elif luck < 0.9:
             pipeline.restart(p)
         elif luck < 0.95:
@@ -146,8 +148,7 @@ def run(
 
 def evict(merger: Merger, store: dict[StoreKey, bytes], allowed_lateness_ms: int, limit: int = 0) -> list[Evicted]:
     """Moves what can go into the store."""
-    windows = merger.evictable(allowed_lateness_ms, limit)
-    evicted = [one for some in merger.packed(windows) for one in some]
+    evicted = [one for some in merger.evictable(allowed_lateness_ms, limit) for one in some]
     store.update({one.store_key: one.payload for one in evicted})
     merger.evict({one.store_key: one.rev for one in evicted})
     return evicted
@@ -160,15 +161,30 @@ def fetch(merger: Merger, store: Mapping[StoreKey, bytes]) -> None:
     merger.fetched([store[store_key] for store_key in wanted if store_key in store], asked)
 
 
+def drop_final(merger: Merger, limit: int) -> int:
+    """Drops what no source can change any more; returns the time before which all of it began."""
+    lateness_ms = Rules().allowed_lateness_ms
+    merger.drop_final(lateness_ms, limit)
+    return min(merger.watermarks.values(), default=0) - lateness_ms
+
+
 def merged(
-    log: Sequence[bytes], partitions: int, rng: random.Random, declared: Declared = results.RESULTS
+    log: Sequence[bytes],
+    partitions: int,
+    rng: random.Random,
+    declared: Declared = results.RESULTS,
+    *,
+    in_order: bool = False,
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Applies partials in chunks to a merger with restores and evictions in between; collects the newest documents."""
+    """Applies partials in chunks to a merger with restores and evictions in between; collects the newest documents.
+
+    Windows are dropped as final only where the log is said to be in the order in which it was sent.
+    """
     documents: dict[str, dict[str, tuple[tuple[int, ...], dict[str, Any]]]] = {}
     store: dict[StoreKey, bytes] = {}
     merger = Merger(partitions, results=declared)
     written: list[bytes] = []
-    position = 0
+    position = dropped_before = 0
     while position < len(log) or merger.dirty:
         end = min(len(log), position + rng.choice((1, 3, 20)))
         merger.apply(chunk_of(0, position, log[position:end]))
@@ -178,9 +194,13 @@ def merged(
             for document in merger.documents(10**9):
                 collection = documents.setdefault(document.key.collection, {})
                 old, _ = collection.get(document.id, ((0,) * partitions, {}))
-                assert np.all(np.array(document.rev) >= old), "a document's revision went back"
-                collection[document.id] = (document.rev, {"_id": document.id, **body_of(document.encoded)})
+                if np.all(np.array(document.rev) >= old):
+                    collection[document.id] = (document.rev, {"_id": document.id, **body_of(document.encoded)})
+                else:
+                    assert document.key.start_ms < dropped_before, "a document's revision went back"
             luck = rng.random()
+            if in_order and rng.random() < 0.3:
+                dropped_before = drop_final(merger, rng.choice((0, 10)))
             if luck < 0.3:
                 evict(merger, store, Rules().allowed_lateness_ms, rng.choice((0, 10)))
             if luck < 0.6:

@@ -17,7 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Merger, StoreKey
+from movie_stream.aggregates.document_keys import StoreKey
+from movie_stream.aggregates.merger import Merger
 from movie_stream.events.chunk import chunk_of
 from movie_stream.runs.fingerprint import FORMAT
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, decode, encode

@@ -428,6 +428,30 @@ def test_a_document_has_the_same_target_in_every_version(
     assert without.tolist() == [crc32(f"{collection}\0{start}\0".encode()) % targets for start, _ in keys]
 
 
+def test_a_day_list_waits_for_a_checkpoint_or_until_its_day_is_closed() -> None:
+    """And then goes ahead of the watermark that closes it."""
+    state = Accumulator(0, 1, Rules(allowed_lateness_ms=6 * HOUR_MS))
+
+    def starts_sent(hour: int, checkpoint: bool) -> set[int]:
+        state.apply(
+            chunk_of(0, state.position, [value for _, _, value in views({"timestamp": START_MS + hour * HOUR_MS})])
+        )
+        *blocks, last = (partial.decode(message) for _, message in state.partials(1, checkpoint))
+        assert isinstance(last, partial.Watermark)
+        assert last.with_closed
+        daily = [message.block for message in blocks if isinstance(message, partial.Partial)]
+        of_days = [block.starts for block in daily if block.collection == "top_movies_daily"]
+        return {(start - START_MS) // HOUR_MS for starts in of_days for start in np.frombuffer(starts, np.int64)}
+
+    assert starts_sent(1, checkpoint=False) == set()
+    assert starts_sent(2, checkpoint=True) == {0}
+    assert starts_sent(23, checkpoint=False) == set()
+    assert starts_sent(29, checkpoint=False) == set()
+    assert starts_sent(30, checkpoint=False) == {0}
+    assert starts_sent(31, checkpoint=False) == set()
+    assert starts_sent(31, checkpoint=True) == {24}
+
+
 def test_each_key_has_one_target() -> None:
     rng = random.Random(7)
     records = views(

@@ -95,7 +95,7 @@ class OlderWatermark(msgspec.Struct, array_like=True, tag="watermark"):
 
 
 def test_workers_of_before_read_it_and_are_read() -> None:
-    ours = partial.Watermark(1, 2, 3, [(4, 5)], [(6, 7)])
+    ours = partial.Watermark(1, 2, 3, [(4, 5)], [(6, 7)], with_closed=True)
     assert msgspec.msgpack.decode(partial.encode(ours), type=OlderWatermark) == OlderWatermark(1, 2, 3)
     theirs = msgspec.msgpack.encode(OlderWatermark(1, 2, 3))
     assert partial.decode(theirs) == partial.Watermark(1, 2, 3)

@@ -55,7 +55,7 @@ def test_documents_are_those_of_the_reference(
     wanted = reference.expected(partitions, reference.Rules(timezone=timezone, revenue_per_view=0.1))
     pipeline = run(partitions, rng, Rules(timezone=timezone, revenue_per_view_micro=100_000))
     assert {(p, offset, letter.kind) for (p, offset), letter in pipeline.letters.items()} == wanted.dead_letters
-    documents = merged(pipeline.log, count, rng)
+    documents = merged(pipeline.log, count, rng, in_order=True)
     assert reference.same(documents, wanted.documents) == []
     twice = pipeline.log + rng.sample(pipeline.log, len(pipeline.log) // 2)
     rng.shuffle(twice)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from msgspec import structs
 
+from movie_stream.aggregates import eviction as eviction_module
 from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Document, DocumentKey, Merger, RunSuperseded, StoreKey
+from movie_stream.aggregates.document_keys import DocumentKey, StoreKey
+from movie_stream.aggregates.eviction import Evicted
+from movie_stream.aggregates.groups import Block
+from movie_stream.aggregates.merger import Document, Merger, RunSuperseded
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
 from movie_stream.mongo.guard import body_of, compare
@@ -48,6 +55,12 @@ def apply(merger: Merger, messages: list[bytes]) -> None:
 
 def by_id(documents: list[Document]) -> dict[str, Document]:
     return {document.id: document for document in documents}
+
+
+def evictable(merger: Merger, *collections: str, limit: int = 0) -> list[Evicted]:
+    """What may be evicted; of these collections, if any are named."""
+    portions = merger.evictable(LATENESS_MS, limit)
+    return [one for some in portions for one in some if not collections or one.store_key.key.collection in collections]
 
 
 def hour(number: int, **fields: object) -> dict[str, Any]:
@@ -139,13 +152,35 @@ def test_windows_that_no_source_can_change_are_dropped_once_they_are_written() -
         starts.setdefault(collection, set()).update(groups.starts.tolist())
     for collection in ("hourly_metrics", "top_movies", "movies_aggregates", "data_quality"):
         assert starts[collection] == {START_MS + 9 * HOUR_MS}
-    assert starts["top_movies_daily"] == starts["active_users"] == {START_MS}
+    assert starts["top_movies_daily"] == starts["active_users"] == {START_MS}, "the day is not over"
 
     apply(merger, messages[0])
     assert len(merger.unfetched) == 4, "a stale copy of what was dropped"
     merger.fetched((), tuple(merger.unfetched))
     stale = by_id(merger.documents(10**9))["hourly_2024-10-31T00:00:00Z"]
     assert compare(stale.rev, written[stale.id].rev) == "older"
+
+
+def test_a_day_list_is_dropped_once_all_sources_say_that_they_hold_none_of_it_back() -> None:
+    merger, states = Merger(3), [source(partition, hour(0), hour(40)) for partition in range(3)]
+
+    def days() -> set[int]:
+        merger.drop_final(LATENESS_MS, limit=0)
+        held = [groups for (collection, _), groups in merger._held.items() if collection == "top_movies_daily"]
+        return {(start - START_MS) // DAY_MS for groups in held for start in groups.starts.tolist()}
+
+    *blocks, watermark = sent(states[0])
+    older = structs.replace(partial.decode(watermark), with_closed=False)
+    apply(merger, [*blocks, partial.encode(older), *sent(states[1]), *sent(states[2])])
+    merger.documents(10**9)
+    assert days() == {0, 1}, "the worker of the first one is an older version"
+    apply(merger, [watermark])
+    saved = list(merger.freeze(snapshot=True))
+    assert days() == {1}
+    merger = Merger(3)
+    for entry in saved:
+        merger.load(entry)
+    assert days() == {1}, "a restored one knows it too"
 
 
 def test_documents_come_in_the_order_of_their_first_change_and_no_more_than_asked_for() -> None:
@@ -176,12 +211,12 @@ def test_keys_are_fetched_in_the_order_of_their_first_change() -> None:
 
 def test_nothing_is_evicted_without_need_or_watermarks() -> None:
     merger = Merger(3)
-    assert merger.evictable(0, 0) == []
+    assert evictable(merger) == []
     apply(merger, sent(source(0, hour(0), hour(100))))
-    assert merger.evictable(LATENESS_MS, 1000) == []
-    assert list(merger.packed(merger.evictable(LATENESS_MS, 0))) == [], "what changed is not yet written"
+    assert evictable(merger) == [], "what changed is not yet written"
     merger.documents(10**9)
-    collections = {collection for collection, _ in merger.evictable(LATENESS_MS, 0)}
+    assert evictable(merger, limit=1000) == []
+    collections = {one.store_key.key.collection for one in evictable(merger)}
     assert not {"category_stats", "top_movies_all_time"} & collections, "of all time there is always more to come"
     assert {"hourly_metrics", "top_movies", "top_movies_daily"} <= collections
 
@@ -216,7 +251,7 @@ def test_what_changes_while_it_is_being_stored_stays() -> None:
     merger, idle = Merger(3), source(2, hour(0))
     apply(merger, [m for p in range(2) for m in sent(source(p, hour(0), hour(100)))] + sent(idle))
     merger.documents(10**9)
-    packed = [one for some in merger.packed(merger.evictable(LATENESS_MS, 0)) for one in some]
+    packed = evictable(merger)
     further(idle, hour(0, genre="Noir"))
     apply(merger, sent(idle))
     merger.evict({one.store_key: one.rev for one in packed})
@@ -236,8 +271,8 @@ def left_behind(films: int) -> Merger:
 
 
 def test_a_list_leaves_when_all_its_parts_are_stored_as_they_are() -> None:
-    merger, window = left_behind(films=100), ("top_movies", START_MS)
-    packed = [one for some in merger.packed([window]) for one in some]
+    merger = left_behind(films=100)
+    packed = evictable(merger, "top_movies")
     assert len(packed) == len({one.store_key.part for one in packed}) > 32
     assert {one.store_key.id for one in packed} <= {part.id for part in merger.store_keys(packed[0].store_key.key)}
     revs, rows = {one.store_key: one.rev for one in packed}, len(merger)
@@ -250,21 +285,67 @@ def test_a_list_leaves_when_all_its_parts_are_stored_as_they_are() -> None:
 
 
 def test_no_part_is_packed_ahead_of_its_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merger_module, "EVICTED_AT_ONCE", 1)
+    monkeypatch.setattr(eviction_module, "EVICTED_AT_ONCE", 1)
     merger = left_behind(films=100)
-    packed = merger.packed([("top_movies", START_MS)])
-    assert len(next(packed)) == 1
+    portions = merger.evictable(LATENESS_MS, 0)
+    first = next(some for some in portions if some[0].store_key.key.collection == "top_movies")
+    assert len(first) == 1
     apply(merger, sent(source(2, hour(0, movie_id="m5"))))
-    assert list(packed) == [], "the list is not written as it is now"
+    rest = {one.store_key.key.collection for some in portions for one in some}
+    assert not rest & {"top_movies", "top_movies_daily"}, "the lists are not written as they are now"
+
+
+def test_the_oldest_windows_leave_until_few_enough_rows_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eviction_module, "EVICTED_AT_ONCE", 8)
+    monkeypatch.setattr(merger_module, "DROPPED_AT_ONCE", 100)
+    merger = Merger(3)
+    events = [hour(number, movie_id=f"m{film}") for number in (*range(40), 200) for film in range(1 + number % 3)]
+    apply(merger, [m for p in range(2) for m in sent(source(p, *events))])
+    merger.documents(10**9)
+    rows = merger._evictable_rows()
+    evicted = evictable(merger, limit=rows - 30)
+    assert 30 <= sum(one.rows for one in evicted) < 60
+    assert evictable(merger, limit=rows) == []
+    evicted = evictable(merger, limit=rows - 200)
+    assert 100 <= sum(one.rows for one in evicted) < 130, "the rest once these are dropped"
+    assert merger.evict({one.store_key: one.rev for one in evicted}) == sum(one.rows for one in evicted)
+    left = max(one.store_key.key.start_ms for one in evicted if one.store_key.key.collection == "hourly_metrics")
+    assert merger._held["hourly_metrics", 0].starts.min() == left + HOUR_MS
+
+
+def test_a_list_of_more_rows_than_are_dropped_at_once_leaves_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eviction_module, "EVICTED_AT_ONCE", 8)
+    monkeypatch.setattr(merger_module, "DROPPED_AT_ONCE", 10)
+    merger = left_behind(films=200)
+    while evicted := evictable(merger):
+        assert merger.evict({one.store_key: one.rev for one in evicted}) == sum(one.rows for one in evicted)
+    assert merger._held["top_movies", 0].starts.tolist() == [START_MS + 100 * HOUR_MS]
+
+
+def test_the_blocks_of_portions_are_those_of_each_portion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all columns that there are; a portion that is too large has several."""
+    merger = Merger(3)
+    events = [hour(number % 7, movie_id=f"m{number}", title=f"Film {number}", genre="é") for number in range(40)]
+    apply(merger, sent(source(0, *events)))
+    for most, groups in ((most, groups) for most in (None, 400) for groups in merger._held.values()):
+        if most is not None:
+            monkeypatch.setattr(groups_module, "BLOCK_BYTES", most)
+        rows = np.random.default_rng(7).permutation(len(groups))
+        bounds = np.unique([0, len(rows) // 3, len(rows) // 3 + 1, len(rows)])
+        portions = [rows[begin:end] for begin, end in pairwise(bounds.tolist())]
+        found, copy = list(groups.blocks_of(rows, bounds)), Merger(3)._groups(groups.result.collection, 0)
+        for portion, blocks in zip(portions, found, strict=True):
+            sizes = [len(copy.merge(msgspec.msgpack.decode(block, type=Block))) for block in blocks]
+            assert sum(sizes) == len(portion)
+            assert max(map(len, blocks)) <= groups_module.BLOCK_BYTES or max(sizes) == 1
+        for copied, row in enumerate(rows):
+            assert list(copy.blocks(np.array([copied]))) == list(groups.blocks(np.array([row])))
 
 
 def test_what_stays_is_there_after_a_restore_without_being_saved_again() -> None:
     merger = left_behind(films=30)
     saved = list(merger.freeze(snapshot=True))
-    of_lists = [window for window in merger.evictable(LATENESS_MS, 0) if window[0].startswith("top_movies")]
-    day = [
-        one for some in merger.packed(of_lists) for one in some if one.store_key.key.collection == "top_movies_daily"
-    ]
+    day = evictable(merger, "top_movies_daily")
     older = {StoreKey(DocumentKey("top_movies_daily", START_MS - 9 * DAY_MS, ""), 0): (1, 0, 0)}
     merger.evict({one.store_key: one.rev for one in day[1:]} | older)
     delta = list(merger.freeze(snapshot=False))

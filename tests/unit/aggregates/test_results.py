@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.document_keys import DocumentKey
 from movie_stream.aggregates.fields import (
     Count,
     Distinct,
@@ -24,7 +25,7 @@ from movie_stream.aggregates.fields import (
     TopUsers,
     Users,
 )
-from movie_stream.aggregates.merger import DocumentKey, Merger
+from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.quality_figures import Records
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window

@@ -103,12 +103,16 @@ def test_what_pack_did_not_make_is_an_error() -> None:
     assert len(packed) == 0
 
 
-@given(st.lists(st.tuples(alike | wide, st.integers(0, 3)), max_size=30), st.integers(1, 8))
-def test_the_most_viewed_come_first_and_of_equals_the_smaller(views: list[tuple[str, int]], limit: int) -> None:
-    packed, total = PackedNames(), Counter[str]()
-    ids = packed.ids([name for name, _ in views])
-    for name, count in views:
-        total[name] += count
-    ranked = sorted((name for name in total if total[name]), key=lambda name: (-total[name], name))
-    found = packed.most_viewed(ids, np.array([count for _, count in views], np.int64), limit)
-    assert packed.texts(found) == ranked[:limit]
+@given(st.lists(st.lists(st.tuples(alike | wide, st.integers(0, 3)), max_size=15), max_size=4), st.integers(1, 8))
+def test_the_most_viewed_come_first_and_of_equals_the_smaller(groups: list[list[tuple[str, int]]], limit: int) -> None:
+    packed, ranked = PackedNames(), list[list[str]]()
+    for views in groups:
+        total = Counter[str]()
+        for name, count in views:
+            total[name] += count
+        ranked.append(sorted((name for name in total if total[name]), key=lambda name: (-total[name], name))[:limit])
+    rows = [view for views in groups for view in views]
+    ids, ends = packed.ids([name for name, _ in rows]), np.cumsum([*map(len, groups)], dtype=np.int64)
+    found, counts = packed.most_viewed(ids, np.array([count for _, count in rows], np.int64), ends, limit)
+    assert counts.tolist() == [*map(len, ranked)]
+    assert packed.texts(found) == [name for names in ranked for name in names]
