@@ -21,6 +21,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from time import monotonic
 from typing import Any, Final
 
 import aiokafka
@@ -30,10 +31,11 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from movie_stream.events.chunk import Chunk, Records
+from movie_stream.events.chunk import Chunk
 from movie_stream.kafka.batches.inflate import BatchRefused
-from movie_stream.kafka.batches.unpack import FetchedBatch, WholeBatches, chunks, take_runs
+from movie_stream.kafka.batches.unpack import WholeBatches, chunks
 from movie_stream.kafka.cluster.client import CLIENT_ID
+from movie_stream.kafka.fetch.waiting import Runs, WaitingBatches
 from movie_stream.kafka.group.assignor import StickyAssignor
 from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
@@ -61,10 +63,6 @@ AHEAD: Final = 2
 fetch began before there are records for it to unpack, a commit would have to wait for both.
 """
 
-FetchedRuns = tuple[int | None, int, list[Records]]
-Waiting = tuple[deque[FetchedBatch], int]
-"""The batches of one fetch, at least one, and the position after them."""
-
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
     """The thread that fetches."""
@@ -73,7 +71,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, **kwargs)
         self.membership: Membership | None = None
         """None before the start."""
-        self._waiting: dict[Any, deque[Waiting]] = {}
+        self._waiting = WaitingBatches(lambda tp: tp.topic in self.consumer.transport.topics_of_views)
         self._one_at_a_time = asyncio.Lock()  # fetches, in the order in which they were requested
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -128,47 +126,38 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     async def _next_records(
         self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], within_s: float | None
     ) -> dict[Any, Any]:
-        if not self.consumer.flow_active:
-            return {}
-        if consumer._closed or consumer._fetcher._closed:
-            raise ConsumerStoppedError()
-        assignment = consumer._subscription.subscription.assignment
-        if assignment is None:
-            return {}
-        if self.has_records_of(active_partitions):
-            return self._unpacked(active_partitions)
-        with consumer._fetcher._subscriptions.fetch_context():
-            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
-        if not assignment.active:
-            return {}  # these may be of the next one, whose seek waits for this fetch and so brings them again
-        moved: dict[TP, FetchedRuns] = {}
-        for tp in assignment.tps & {*active_partitions, *fetched}:
-            state = assignment.state_value(tp)
-            if fetched.get(tp):
-                # After the batches that wait, if it was paused and was resumed.
-                self._waiting.setdefault(tp, deque()).append((deque(fetched[tp]), state.position))
-            elif state.has_valid_position and tp not in self._waiting:
-                moved[TP(tp.topic, tp.partition)] = (None, state.position, [])
-        return moved | self._unpacked(active_partitions)
+        until_s = monotonic() + (within_s or 0.0)
+        while True:
+            if not self.consumer.flow_active:
+                return {}
+            if consumer._closed or consumer._fetcher._closed:
+                raise ConsumerStoppedError()
+            assignment = consumer._subscription.subscription.assignment
+            if assignment is None:
+                return {}
+            if (tp := self._waiting.due(active_partitions)) is not None:
+                moved = self._moved(assignment, active_partitions)
+                return moved | {TP(tp.topic, tp.partition): self._waiting.take(tp)}
+            rest_s = max(min(until_s, self._waiting.next_due_s(active_partitions)) - monotonic(), 0.0)
+            with consumer._fetcher._subscriptions.fetch_context():
+                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=rest_s, max_records=None)
+            if not assignment.active:
+                return {}  # these may be of the next one, whose seek waits for this fetch and so brings them again
+            for tp in fetched:
+                if fetched[tp]:
+                    # After the batches that wait, if it was paused and was resumed.
+                    self._waiting.add(tp, fetched[tp], assignment.state_value(tp).position)
+            if self._waiting.due(active_partitions) is None and monotonic() >= until_s:
+                return self._moved(assignment, active_partitions)
 
-    def _unpacked(self, active_partitions: set[TP]) -> dict[TP, FetchedRuns]:
-        """Unpacks the batches that have waited longest, of a partition in `active_partitions`: Faust leaves out paused
-        ones.
-        """
-        tp = next((tp for tp in self._waiting if tp in active_partitions), None)
-        if tp is None:
-            return {}
-        fetches = self._waiting.pop(tp)
-        batches, end = fetches[0]
-        begin = batches[0].begin
-        found = take_runs(batches, of_views=tp.topic in self.consumer.transport.topics_of_views)
-        if batches:
-            end = batches[0].begin
-        else:
-            fetches.popleft()
-        if fetches:
-            self._waiting[tp] = fetches  # after the others
-        return {TP(tp.topic, tp.partition): (begin, end, found)}
+    def _moved(self, assignment: Any, active_partitions: set[TP]) -> dict[TP, Runs]:
+        """The positions of the partitions of which nothing waits: they move past records that nobody gets."""
+        found: dict[TP, Runs] = {}
+        for tp in assignment.tps & active_partitions:
+            state = assignment.state_value(tp)
+            if state.has_valid_position and tp not in self._waiting:
+                found[TP(tp.topic, tp.partition)] = (None, state.position, [])
+        return found
 
     def end(self, tp: TP) -> int | None:
         """See agents.group.Group; may be called in any thread. Faust knows only the high watermark."""
@@ -183,8 +172,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         return written
 
     def has_records_of(self, partitions: set[TP]) -> bool:
-        """Whether fetched records of these are still to be unpacked; may be called in any thread."""
-        return any(tp in self._waiting for tp in partitions)
+        """Whether fetched records of these are to be unpacked now; may be called in any thread."""
+        return self._waiting.due(partitions) is not None
 
     def drop_waiting(self) -> None:
         """Drops the batches that wait; only while nothing is being fetched."""
@@ -305,7 +294,7 @@ class ChunkConsumer(driver.Consumer):
         ):
             self._ahead.append(asyncio.create_task(self._fetch()))
 
-    async def _fetched(self) -> dict[TP, FetchedRuns]:
+    async def _fetched(self) -> dict[TP, Runs]:
         """The result of the first fetch under way; empty if it was dropped meanwhile."""
         self._fetch_ahead()
         ahead = self._ahead[0]

@@ -21,6 +21,7 @@ from movie_stream.events.chunk import Chunk
 from movie_stream.kafka.batches import headers, unpack
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
+from movie_stream.kafka.fetch.waiting import WaitingBatches
 from movie_stream.settings import Settings
 from tests.support.input.odd_records import plain
 from tests.support.waiting import comes_true
@@ -37,7 +38,8 @@ class Thread(ChunkThread):
 
     def __init__(self, consumer: Any) -> None:
         self.consumer = consumer
-        self._waiting, self._one_at_a_time = {}, asyncio.Lock()
+        self._waiting = WaitingBatches(lambda tp: tp.topic in consumer.transport.topics_of_views)
+        self._one_at_a_time = asyncio.Lock()
 
 
 class Consumer(ChunkConsumer):

@@ -1,0 +1,71 @@
+"""Fetched batches that wait: views of a partition with few of them are taken some time apart, all else at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from movie_stream.kafka.batches.unpack import FetchedBatch
+from movie_stream.kafka.fetch import waiting as module
+from movie_stream.kafka.fetch.waiting import CHUNK_EVERY_S, FEW_BYTES, FEW_RECORDS, WaitingBatches
+from movie_stream.kafka.produce.values_batch import batch_of
+
+VIEWS, OTHERS = "views", "partials"
+
+
+class Clock:
+    now_s = 100.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic", lambda: clock.now_s)
+    return clock
+
+
+def batch(first: int, values: list[bytes]) -> FetchedBatch:
+    data = memoryview(bytearray(batch_of(values)._build()))
+    data[:8] = first.to_bytes(8, "big")
+    return FetchedBatch(data, first, first, f"batch at {first}", 2, len(values), set())
+
+
+def test_views_are_taken_apart_while_they_are_few(clock: Clock) -> None:
+    waiting = WaitingBatches(lambda tp: tp == VIEWS)
+    both = {VIEWS, OTHERS}
+    waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
+    assert waiting.due(both) == VIEWS, "after a while without any"
+    assert waiting.due({OTHERS}) is None
+    assert [chunk.offsets.tolist() for chunk in waiting.take(VIEWS)[2]] == [[0]]
+    for first in (1, 3):
+        waiting.add(VIEWS, [batch(first, [b"{}", b"{}"])], first + 2)
+        waiting.add(OTHERS, [batch(first, [b"x"])], first + 1)
+        assert waiting.due(both) == OTHERS
+        waiting.take(OTHERS)
+        assert waiting.due(both) is None
+    assert waiting.next_due_s(both) == clock.now_s + CHUNK_EVERY_S
+    clock.now_s += CHUNK_EVERY_S
+    assert waiting.due(both) == VIEWS
+    begin, end, [chunk] = waiting.take(VIEWS)
+    assert (begin, end, chunk.offsets.tolist()) == (1, 5, [1, 2, 3, 4])
+    assert VIEWS not in waiting
+
+
+@pytest.mark.parametrize("values", [[b"{}"] * (FEW_RECORDS + 1), [bytes(FEW_BYTES)]])
+def test_many_views_are_taken_at_once(clock: Clock, values: list[bytes]) -> None:
+    waiting = WaitingBatches(lambda tp: True)
+    waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
+    waiting.take(VIEWS)
+    waiting.add(VIEWS, [batch(1, values)], 1 + len(values))
+    assert waiting.due({VIEWS}) == VIEWS
+
+
+def test_what_does_not_fit_into_a_chunk_waits_behind_others(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.kafka.batches.unpack.RECORDS_AT_ONCE", 2)
+    waiting = WaitingBatches(lambda tp: False)
+    waiting.add(VIEWS, [batch(at, [b"a", b"b"]) for at in (0, 2, 4)], 6)
+    waiting.add(OTHERS, [batch(0, [b"x"])], 1)
+    taken = []
+    while (tp := waiting.due({VIEWS, OTHERS})) is not None:
+        begin, end, runs = waiting.take(tp)
+        taken.append((tp, begin, end, [offset for run in runs for offset in run.offsets.tolist()]))
+    assert taken == [(VIEWS, 0, 2, [0, 1]), (OTHERS, 0, 1, [0]), (VIEWS, 2, 4, [2, 3]), (VIEWS, 4, 6, [4, 5])]
