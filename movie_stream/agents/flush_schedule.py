@@ -48,8 +48,12 @@ class FlushSchedule:
 
     def due_s(self, live: bool, partitions: int = 1) -> float:
         """When the next flush is due, by the clock of `now_s`; `partitions` share the time that flushes may take."""
+        return self._flushed_s + self.wait_s(live, partitions)
+
+    def wait_s(self, live: bool, partitions: int = 1) -> float:
+        """The seconds between the last flush and the next one."""
         if live:
             wait_s = min(max(self._base_s, self._took_s), self.SHARE * self._base_s)
         else:
             wait_s = max(self._base_s, self.SHARE * self._took_s * partitions)
-        return self._flushed_s + min(wait_s, self._at_most_s)
+        return min(wait_s, self._at_most_s)

@@ -274,10 +274,10 @@ class Owner(ABC, Generic[S]):
         return next_s
 
     def _early_s(self, partition: int, owned: Owned[S]) -> float:
-        """How much too early it is flushed with others: live partitions send together, and what reads that has all of
-        it at once.
+        """How much too early it is flushed with others: what reads their output has all of it then, up to about the
+        same time.
         """
-        return self.flush_every_s / 2 if self._is_live(partition, owned) else 0
+        return owned.flush.wait_s(self._is_live(partition, owned), len(self.owned)) / 2
 
     async def _flush_if_due(self, partition: int, owned: Owned[S]) -> None:
         """Flushes it; under backlog, `flushes_at_once` run side by side."""

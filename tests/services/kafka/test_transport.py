@@ -12,6 +12,7 @@ from typing import Any
 import aiokafka
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import OffsetResetStrategy
 from faust.types import TP
 from mode.utils.locks import Event
 
@@ -124,6 +125,7 @@ async def consumer(
     try:
         async with client.reader(settings) as fetching:
             fetching._fetcher._value_deserializer = unpack.WholeBatches()
+            fetching._fetcher._default_reset_strategy = OffsetResetStrategy.EARLIEST  # as of a worker
             fetching.assign([TopicPartition(settings.kafka_topic, partition) for partition in PARTITIONS])
             opened = Consumer(fetching)
             await opened.sought()
