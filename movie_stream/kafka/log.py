@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -23,6 +24,7 @@ from movie_stream.aggregates.groups import BLOCK_BYTES
 from movie_stream.errors import RecordTooLarge, WorkerFailed
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
+from movie_stream.kafka.produce.encoded_batch import EncodedBatch
 from movie_stream.kafka.produce.large_records import LargeRecords
 from movie_stream.kafka.produce.one_record import STRONG, OneRecord
 from movie_stream.kafka.produce.values_batch import batch_of, grouped
@@ -59,6 +61,12 @@ class Broker:
     """Writes the dead letters that may not fit into their topic."""
     deletes: bool = True
     """Whether the broker supports deleting records."""
+    _turns: defaultdict[tuple[str, int], asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock), init=False
+    )
+    """One batch for a partition waits for the one before it: each time that aiokafka wakes several, it subtracts the
+    time since they began to wait from what is left of theirs, once more.
+    """
     _deleted: bool = field(default=False, init=False)
     """Whether the broker has ever deleted records."""
     _failed_deletions: int = field(default=0, init=False)
@@ -96,12 +104,15 @@ class Broker:
         would take longer.
         """
         limit = self.limits.get(topic)
+        batch: EncodedBatch | OneRecord
         if limit is None or len(group) > 1 or len(group[0]) + BATCH_OVERHEAD_BYTES <= limit:
-            return await self.producer.send_batch(batch_of(group), topic, partition=partition)
-        batch = await asyncio.to_thread(OneRecord(None, group[0]).packed, STRONG)
-        if batch.size() > limit:
-            raise RecordTooLarge(topic=topic, size=batch.size(), limit=limit)
-        return await self.producer.send_batch(batch, topic, partition=partition)
+            batch = batch_of(group)
+        else:
+            batch = await asyncio.to_thread(OneRecord(None, group[0]).packed, STRONG)
+            if batch.size() > limit:
+                raise RecordTooLarge(topic=topic, size=batch.size(), limit=limit)
+        async with self._turns[topic, partition]:
+            return await self.producer.send_batch(batch, topic, partition=partition)
 
     async def send_record(
         self,
