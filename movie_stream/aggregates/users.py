@@ -10,14 +10,13 @@ An open session takes 20 more, an open day with a view 25.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.aggregators import rank_of
 from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import BLOCK_BYTES, Groups
@@ -129,28 +128,38 @@ class Users:
         return self._days.day[rows].astype(np.int64) * _DAY_MS
 
     def _rank(self, figures: Groups, limit: int, days: GroupedBatch, touched: Ints) -> None:
-        """Updates the top lists of days: only users already listed, or with a view in this batch, can be listed."""
-        held, rows, views = figures.held["top_users"].values, figures.find(days.starts).tolist(), self._days.views
-        listed, least = list[Ints](), np.zeros(len(days), np.int32)
-        for at, (day, row) in enumerate(zip((days.starts // _DAY_MS).tolist(), rows, strict=True)):
-            users = self.names.ids([user for _, _, user in held[row] or ()])
-            listed.append(self._days.find(np.full(len(users), day), users))
-            if len(users) == limit:
-                least[at] = views[listed[at]].min()
+        """Updates the top lists of days: only users already listed, or with a view in this batch, can be listed. For
+        ties see aggregators.rank_of.
+        """
+        held, rows, number = (
+            figures.held["top_users"].values,
+            figures.find(days.starts).tolist(),
+            days.starts // _DAY_MS,
+        )
+        lists = [held[row] or () for row in rows]
+        sizes = np.array([*map(len, lists)], np.int64)
+        names = self.names.ids([user for each in lists for _, _, user in each])
+        listed = self._days.find(np.repeat(number, sizes), names)
+        views = self._days.views
+        least = np.full(len(days), np.iinfo(np.int32).max, np.int32)
+        np.minimum.at(least, np.repeat(np.arange(len(days)), sizes), views[listed])
+        least[sizes < limit] = 0
         is_near = np.zeros(len(views), np.bool_)
         is_near[touched[views[touched] >= least[days.group_of]]] = True
-        touched = np.flatnonzero(is_near)
-        for day, row, before in zip((days.starts // _DAY_MS).tolist(), rows, listed, strict=True):
-            held[row] = self._most(limit, np.union1d(before, touched[self._days.day[touched] == day]))
-
-    def _most(self, limit: int, rows: Ints) -> tuple[tuple[int, int, str], ...]:
-        """Views, minutes and name of the most active users; for ties see aggregators.rank_of."""
-        views = self._days.views
-        if len(rows) > limit:
-            rows = rows[views[rows] >= np.partition(views[rows], -limit)[-limit]]
-        names = self.names.texts(self._days.user[rows])
-        ranked = zip(views[rows].tolist(), self._days.minutes[rows].tolist(), names, strict=True)
-        return tuple(heapq.nsmallest(limit, ranked, key=lambda entry: rank_of(entry[0], entry[2])))
+        is_near[listed] = True
+        near = np.flatnonzero(is_near)
+        by_number = np.argsort(number)
+        day = by_number[np.searchsorted(number[by_number], self._days.day[near])]
+        near, ends = near[np.argsort(day, kind="stable")], np.cumsum(np.bincount(day, minlength=len(days)))
+        top, counts = self.names.most_viewed(
+            self._days.user[near].astype(np.int64), views[near].astype(np.int64), ends, limit
+        )
+        of_top = self._days.find(np.repeat(number, counts), top)
+        entries = [
+            *zip(views[of_top].tolist(), self._days.minutes[of_top].tolist(), self.names.texts(top), strict=True)
+        ]
+        for row, (begin, end) in zip(rows, pairwise([0, *np.cumsum(counts).tolist()]), strict=True):
+            held[row] = tuple(entries[begin:end])
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
         """Moves users between the days on which they are new, record by record in log order."""
