@@ -37,11 +37,15 @@ CLAIM_EVERY: Final = 500
 DOCUMENTS_AT_ONCE: Final = 2_000
 """Documents in one request: each waits for the journal once. Making them blocks everything else, for some 20 ms."""
 ROWS_IN_MEMORY: Final = 60_000
-"""Rows of partials of a partition above which old windows are evicted to MongoDB. The rows of all time, which are never
-evicted, are not included. A row with a sketch has 2 kB or so.
+"""Rows of partials of a partition above which windows that are final are dropped. The rows of all time, which are never
+evicted, are not included.
+"""
+BYTES_IN_MEMORY: Final = 60 << 20
+"""About the bytes of more rows above which old windows, though they may change, are evicted to MongoDB: a row with a
+large sketch has 2 kB or so, others a tenth. To store them and to load them again costs more than all else of a row.
 """
 ROWS_LEFT: Final = 0.75
-"""The share of ROWS_IN_MEMORY that an eviction leaves, so that there is not one for every few rows more."""
+"""The share of the rows that an eviction leaves, so that there is not one for every few rows more."""
 DIRTY_AT_MOST: Final = 100_000
 """Documents waiting for MongoDB above which a partition is paused."""
 
@@ -262,10 +266,10 @@ class Publish(Owner[Merger]):
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Evicts keys of old windows to MongoDB when there are too many; skips those that cannot be evicted now."""
-        limit = ROWS_IN_MEMORY
-        state.drop_final(self._context.rules.allowed_lateness_ms, limit)
+        state.drop_final(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY)
+        at_most = limit = max(ROWS_IN_MEMORY, state.rows_in(BYTES_IN_MEMORY))
         while await self._evict_some(state, limit, held):
-            limit = int(ROWS_LEFT * ROWS_IN_MEMORY)
+            limit = int(ROWS_LEFT * at_most)
 
     async def _evict_some(self, state: Merger, limit: int, held: Callable[[], bool]) -> int:
         """Evicts some keys if there are more than `limit` rows; returns the number of rows dropped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise, repeat
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -17,6 +17,12 @@ from movie_stream.columnar.packed_names import PackedNames
 
 BLOCK_BYTES = 600_000
 """The approximate limit of a block in bytes: well below the size limit of a Kafka record."""
+
+
+ROW_OVERHEAD_BYTES: Final = 100
+"""What a row takes in memory besides its size in a block: numbers, flags, slots, and the heads of objects."""
+ROW_BYTES_AT_FIRST: Final = 2_000
+"""The size of a row in a block, as long as there is none: that of one with a large sketch."""
 
 
 ROWS_IN_BLOCK = 4_000
@@ -77,6 +83,11 @@ class Groups:
     def ids(self) -> Ints:
         """The number of each row's name, 0 if the result has no names."""
         return self.index.pairs[1]
+
+    @property
+    def row_bytes(self) -> float:
+        """About the bytes that a row takes in memory, by its size in the last block."""
+        return (self._row_bytes if self._row_bytes > 1 else ROW_BYTES_AT_FIRST) + ROW_OVERHEAD_BYTES
 
     def rows(self, starts: Ints, ids: Ints | None) -> Ints:
         """The row of each group; rows are added for new groups."""
@@ -142,6 +153,11 @@ class Groups:
             yield from self._halved(rows[half:], most)
         else:
             yield packed
+
+    def weigh(self, block: Block, size: int) -> None:
+        """Notes that the rows of a block take so many bytes."""
+        if len(block):
+            self._row_bytes = size / len(block)
 
     def merge(self, block: Block) -> Ints:
         """Merges the rows of a block that have a larger label than those held; returns these rows."""

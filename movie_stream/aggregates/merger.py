@@ -133,11 +133,11 @@ class Merger:
                 owner = f", of {claim}," if claim else ""
                 raise RunSuperseded(f"run {message.run}{owner} has begun; this worker belongs to run {self._run}")
             if not isinstance(message, Claim) and message.run == self._run:
-                self._take(message)
+                self._take(message, len(value or b""))
             del message  # frees its memory before the next one is decoded
         self.position = chunk.end
 
-    def _take(self, message: partial.Partial | partial.Watermark) -> None:
+    def _take(self, message: partial.Partial | partial.Watermark, size: int) -> None:
         if isinstance(message, partial.Watermark):
             self.arrivals.kafka_times.extend(message.kafka_times)
             self.arrivals.event_times.extend(message.event_times)
@@ -148,6 +148,7 @@ class Merger:
             return
         groups = self._groups(message.block.collection, message.partition)
         known = len(groups)
+        groups.weigh(message.block, size)
         rows = groups.merge(message.block)
         evicted_before = self._evicted_before.get(message.block.collection, 0)
         self.mark_dirty(keys_of(groups, rows))
@@ -289,6 +290,12 @@ class Merger:
     def _stays(self, key: DocumentKey) -> bool:
         """Whether a key cannot be evicted now."""
         return key in self.dirty or key in self.rejected
+
+    def rows_in(self, size: int) -> int:
+        """About how many rows that can be evicted take this many bytes of memory, as those that are held do."""
+        held = [(len(groups), groups.row_bytes) for groups in self._held.values() if groups.result.window.length_ms]
+        rows = sum(count for count, _ in held)
+        return int(size * rows / sum(count * row_bytes for count, row_bytes in held)) if rows else 0
 
     def _evictable_rows(self) -> int:
         """The number of rows, without those of all time and of keys that the store rejects."""

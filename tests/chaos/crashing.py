@@ -141,6 +141,7 @@ if __name__ == "__main__":
     _, step, nth, *rows = sys.argv
     if rows:
         publish_module.ROWS_IN_MEMORY = int(rows[0])  # type: ignore[misc]
+        publish_module.BYTES_IN_MEMORY = 0  # type: ignore[misc]
     if step != "none":
         crash_at(step, int(nth))
     sys.argv[1:] = ["worker"]

@@ -689,6 +689,7 @@ def _small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(owner_module, "KafkaLog", lambda broker, topic, partition: broker.log(topic, partition))
     patch.setattr(publish_module, "DOCUMENTS_AT_ONCE", 7)
     patch.setattr(publish_module, "ROWS_IN_MEMORY", 3)
+    patch.setattr(publish_module, "BYTES_IN_MEMORY", 0)
     patch.setattr(eviction_module, "EVICTED_AT_ONCE", 8)
     patch.setattr(eviction_module, "PARTS", 3)
     patch.setattr(merger_module, "DROPPED_AT_ONCE", 12)

@@ -107,6 +107,7 @@ async def test_an_hour_larger_than_a_document_is_evicted_in_parts_and_loaded_aga
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS_IN_MEMORY", 0)
+    monkeypatch.setattr(module, "BYTES_IN_MEMORY", 0)
     monkeypatch.setattr(bulk, "LARGEST_DOCUMENT", 20_000)
     stage = Stage(db)
     await large_hour_and_six(stage, scale=10)
@@ -142,6 +143,7 @@ async def test_a_key_that_cannot_be_evicted_is_logged_once_and_the_others_are_ev
     db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "ROWS_IN_MEMORY", 0)
+    monkeypatch.setattr(module, "BYTES_IN_MEMORY", 0)
     store = RefusingStore(PartialsStore(db), "top_movies")
     stage = Stage(db, store)
     await large_hour_and_six(stage, scale=1)
@@ -165,6 +167,7 @@ async def test_films_of_all_time_never_leave_and_make_no_others_leave(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS_IN_MEMORY", 200)
+    monkeypatch.setattr(module, "BYTES_IN_MEMORY", 0)
     stage = Stage(db)
     for day in range(4):
         await stage.view(*({**film, "movie_id": f"{day}-{n}"} for n, film in enumerate(films(48 * day, 20))))

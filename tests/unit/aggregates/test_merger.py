@@ -422,3 +422,16 @@ def test_more_films_than_the_list_has_room_for() -> None:
     for document in merger.documents(10**9):
         found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **body_of(document.encoded)}
     assert found["top_movies"] == reference.expected(records).documents["top_movies"]
+
+
+def test_more_rows_fit_the_smaller_they_are() -> None:
+    def rows_in_a_megabyte(*records: Record) -> int:
+        state, merger = Accumulator(0, 1, Rules()), Merger(1)
+        assert merger.rows_in(10**6) == 0, "it has none"
+        state.apply(chunk_of(0, 0, [value for _, _, value in records]))
+        merger.apply(chunk_of(0, 0, [message for _, message in state.partials(1)]))
+        return merger.rows_in(10**6)
+
+    far_apart = views(*({"movie_id": f"m{at}", "timestamp": START_MS + at * 3_600_000} for at in range(300)))
+    crowd = views(*({"movie_id": "m1", "user_id": f"u{at}", "timestamp": START_MS} for at in range(900)))
+    assert rows_in_a_megabyte(*crowd) < rows_in_a_megabyte(*far_apart) < 10**6 / 100
