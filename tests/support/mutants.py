@@ -435,7 +435,7 @@ NOTICED_BY: Final = {
     "evictions missing from deltas": 2,
     "what lies in the store not fetched": 9,
     "only one part of a list fetched": 13,
-    "evicted although changed": 127,
+    "evicted although changed": 760,
     "final for one source, and dropped": 1,
     "dropped within the allowed lateness": 6,
     "a joined session leaves the days in between": 5,
