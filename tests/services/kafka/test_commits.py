@@ -5,8 +5,6 @@ would join once more, and so begin the next rebalance of all members. The embedd
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,10 @@ from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import JoinGroupRequest
 
-from movie_stream.kafka.cluster import client, topics
-from movie_stream.kafka.fetch.transport import HEARTBEAT_MS
-from movie_stream.kafka.group.assignor import StickyAssignor
-from movie_stream.kafka.group.membership import Membership
+from movie_stream.kafka.cluster import topics
 from movie_stream.settings import Settings
 from tests.support.kafka.group_member import GroupMember, connected
+from tests.support.kafka.worker_member import worker_member
 from tests.support.kafka_server import KafkaServer
 from tests.support.waiting import comes_true
 
@@ -29,18 +25,8 @@ SESSION_MS = 60_000
 """Longer than the test takes: nobody leaves by it."""
 
 
-@asynccontextmanager
-async def member(settings: Settings, sent: list[type]) -> AsyncIterator[tuple[AIOKafkaConsumer, Membership]]:
-    """A consumer that joins as a worker does, and its membership; the types of its requests are added to `sent`."""
-    consumer = AIOKafkaConsumer(
-        **client.options(settings),
-        group_id=settings.kafka_group,
-        enable_auto_commit=False,
-        session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=HEARTBEAT_MS,
-        partition_assignment_strategy=[StickyAssignor()],
-    )
-    await consumer.start()
+def note_requests(consumer: AIOKafkaConsumer, sent: list[type]) -> None:
+    """Adds the types of the requests of its membership to `sent`."""
     send = consumer._coordinator._send_req
 
     async def noted(request: Any) -> Any:
@@ -48,12 +34,6 @@ async def member(settings: Settings, sent: list[type]) -> AsyncIterator[tuple[AI
         return await send(request)
 
     consumer._coordinator._send_req = noted
-    try:
-        membership = Membership(consumer)
-        consumer.subscribe([settings.kafka_topic])
-        yield consumer, membership
-    finally:
-        await consumer.stop()
 
 
 async def test_a_commit_in_a_rebalance_begins_no_other_and_is_made_after_it(settings: Settings, tmp_path: Path) -> None:
@@ -64,7 +44,11 @@ async def test_a_commit_in_a_rebalance_begins_no_other_and_is_made_after_it(sett
     with KafkaServer(tmp_path / "kafka") as kafka:
         there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
         await topics.ensure(there)
-        async with member(there, sent) as (worker, membership), connected(there) as a, connected(there) as b:
+        async with (
+            worker_member(there, SESSION_MS, lambda consumer: note_requests(consumer, sent)) as (worker, membership),
+            connected(there) as a,
+            connected(there) as b,
+        ):
             await comes_true(lambda: bool(worker.assignment()))
             joins = sent.count(JoinGroupRequest)
             waited_for = await GroupMember(there, a, SESSION_MS).ask_for_id()

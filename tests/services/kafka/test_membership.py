@@ -12,20 +12,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from movie_stream.errors import BrokerRefused
 from movie_stream.kafka.cluster import client, topics
-from movie_stream.kafka.fetch.transport import HEARTBEAT_MS, SESSION_TIMEOUT_MS
-from movie_stream.kafka.group.assignor import StickyAssignor
 from movie_stream.kafka.group.group_state import GroupState, describe_group
 from movie_stream.kafka.group.leaving import leave_group
-from movie_stream.kafka.group.membership import Membership
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import opened
 from movie_stream.runs import rewind
 from movie_stream.settings import Settings
 from tests.support.kafka.group_member import GroupMember, connected
+from tests.support.kafka.worker_member import worker_member
 from tests.support.waiting import comes_true
 from tests.support.whole_path import environment
 
@@ -60,26 +57,6 @@ async def printed(process: Process) -> str:
     async with asyncio.timeout(PATIENCE_S):
         output, _ = await process.communicate()
     return output.decode()
-
-
-@asynccontextmanager
-async def member(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, Membership]]:
-    """A consumer of the events alone that joins as a worker does, and its membership."""
-    consumer = AIOKafkaConsumer(
-        **client.options(settings),
-        group_id=settings.kafka_group,
-        enable_auto_commit=False,
-        session_timeout_ms=SESSION_TIMEOUT_MS,
-        heartbeat_interval_ms=HEARTBEAT_MS,
-        partition_assignment_strategy=[StickyAssignor()],
-    )
-    await consumer.start()
-    try:
-        membership = Membership(consumer)
-        consumer.subscribe([settings.kafka_topic])
-        yield consumer, membership
-    finally:
-        await consumer.stop()
 
 
 async def state_of_group(settings: Settings) -> GroupState:
@@ -154,7 +131,7 @@ async def left_alone(settings: Settings) -> None:
 
 async def test_a_leader_does_not_tell_that_it_leaves_while_the_group_forms(settings: Settings) -> None:
     await topics.ensure(settings)
-    async with member(settings) as (consumer, membership), connected(settings) as connection:
+    async with worker_member(settings) as (consumer, membership), connected(settings) as connection:
         await comes_true(lambda: bool(consumer.assignment()))
         leader = consumer._coordinator.member_id
         await GroupMember(settings, connection).ask_for_id()
@@ -167,7 +144,7 @@ async def test_a_leader_does_not_tell_that_it_leaves_while_the_group_forms(setti
 async def test_a_worker_that_is_given_nothing_does_not_starve(settings: Settings) -> None:
     """More workers than partitions are as it should be."""
     await topics.ensure(settings.model_copy(update={"kafka_partitions": 1}))
-    async with member(settings) as (one, of_one), member(settings) as (other, of_other):
+    async with worker_member(settings) as (one, of_one), worker_member(settings) as (other, of_other):
         assert of_one.waiting_s > 0
         await comes_true(lambda: not of_one.waiting_s and not of_other.waiting_s)
         assert sorted([len(one.assignment()), len(other.assignment())]) == [0, 1]
