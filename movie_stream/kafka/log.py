@@ -89,9 +89,12 @@ class Broker:
         found, most = list[int](), self.block_bytes(topic)
         with client.explained(self.settings, f"writing to {topic}"):
             for portion in portions(values, SENT_AT_ONCE):
-                groups = list(grouped(portion, most))
+                groups, sent = list(grouped(portion, most)), list[asyncio.Future[Any]]()
                 try:
-                    sent = [await self._send_group(topic, partition, group) for group in groups]
+                    for group in groups:
+                        sent.append(await self._send_group(topic, partition, group))
+                        if self.producer._txn_manager is None:
+                            await sent[-1]  # it is not idempotent: a later batch would come though this one is lost
                     for group, first in zip(groups, await asyncio.gather(*sent), strict=True):
                         found.extend(range(first.offset, first.offset + len(group)))
                 except MessageSizeTooLargeError as error:
