@@ -48,8 +48,8 @@ GOALS: Final = (
     Goal("sparse views, documents/s, to bare pymongo", "documents_per_s", 1.0, ">=", "sparse", against="bare pymongo bulk_write"),  # noqa: E501
     Goal("sparse views, CPU a document", "cpu_us_per_document", 25, "<=", "sparse", unit="µs"),
     Goal("events/s, views of generate to dense ones", "events_per_s", 0.8, ">=", "default", "views of generate", "dense views"),  # noqa: E501
-    Goal("latency at 20,000 events/s, p50", "p50_ms", 150, "<=", "latency", unit="ms"),
-    Goal("latency at 20,000 events/s, p99", "p99_ms", 400, "<=", "latency", unit="ms"),
+    Goal("latency at 20,000 events/s, p50", "p50_ms", 150, "<=", "latency", "windows of a minute", unit="ms"),
+    Goal("latency at 20,000 events/s, p99", "p99_ms", 400, "<=", "latency", "windows of a minute", unit="ms"),
     Goal("memory of a worker", "peak_rss_mb", 280, "<=", "worker", "1 worker", unit="MB"),
     Goal("memory of a worker, 1,000,000 users", "peak_rss_mb", 400, "<=", "worker", "1,000,000 users", unit="MB"),
     Goal("memory of a worker, 100,000 films", "peak_rss_mb", 300, "<=", "worker", "100,000 films", unit="MB"),

@@ -120,8 +120,8 @@ class Accumulate(Owner[Accumulator]):
         """Flushes a copy of the state as of one point in time, in this order:
 
         1. partials and dead letters, all acknowledged
-        2. the checkpoint's entries, acknowledged
-        3. its cursor, acknowledged, and it counts
+        2. the checkpoint's entries
+        3. its cursor, behind them in the log, acknowledged, and it counts
         4. the group's commit, see group.py
         """
         table, state = owned.table, owned.table.state

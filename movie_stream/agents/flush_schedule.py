@@ -9,14 +9,14 @@ class Cadence(NamedTuple):
     """The intervals between flushes, and between checkpoints, of partitions that are read as records arrive."""
 
     flush_s: float
-    """A view waits for it until its partials are sent."""
+    """Partials are sent when views arrive, but no sooner after the last; few views are taken some time apart."""
     publish_s: float
     """Documents are written when partials arrive, but no sooner after the last."""
     checkpoint_s: float
-    """The most that is counted again after a crash; more under backlog."""
+    """The most that is counted again after a crash, and for which figures of long windows wait; more under backlog."""
 
 
-LIVE: Final = Cadence(flush_s=0.1, publish_s=0.04, checkpoint_s=1.0)
+LIVE: Final = Cadence(flush_s=0.02, publish_s=0.02, checkpoint_s=1.0)
 UNTIL_END: Final = Cadence(flush_s=0.03, publish_s=0.03, checkpoint_s=0.0)
 """For a worker that ends at the end of its topics: its caller waits for it."""
 
@@ -38,6 +38,9 @@ class FlushSchedule:
     """Under backlog, the flushes of all partitions may take about 1/SHARE of the time; those of a live one, half of it.
     """
 
+    AT_MOST: Final = 100
+    """A live partition waits at most this many times `base_s`."""
+
     def __init__(self, base_s: float, at_most_s: float) -> None:
         self._base_s, self._at_most_s = base_s, at_most_s
         self._flushed_s = self._took_s = 0.0
@@ -53,7 +56,7 @@ class FlushSchedule:
     def wait_s(self, live: bool, partitions: int = 1) -> float:
         """The seconds between the last flush and the next one."""
         if live:
-            wait_s = min(max(self._base_s, self._took_s), self.SHARE * self._base_s)
+            wait_s = min(max(self._base_s, self._took_s), self.AT_MOST * self._base_s)
         else:
             wait_s = max(self._base_s, self.SHARE * self._took_s * partitions)
         return min(wait_s, self._at_most_s)

@@ -133,8 +133,8 @@ class Publish(Owner[Merger]):
 
         1. the documents, acknowledged by a majority and on disk; with rules for alerts, the windows to evaluate again
            and the time up to which all is published; for a checkpoint, the mark with its position
-        2. the checkpoint's entries, acknowledged
-        3. its cursor, acknowledged, and it counts
+        2. the checkpoint's entries
+        3. its cursor, behind them in the log, acknowledged, and it counts
         4. the group's commit, see group.py; and the records below the cursor are deleted from `movie-partials`
         """
         table, state = owned.table, owned.table.state

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from threading import Event
-from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -28,7 +27,7 @@ from movie_stream.kafka.cluster import agents, client, configs, permissions, top
 from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.admin import Admin
 from movie_stream.kafka.cluster.topics import Topics, Topology
-from movie_stream.kafka.log import Broker
+from movie_stream.kafka.log import BATCH_BYTES, Broker
 from movie_stream.kernels.compiled import COMPILED, compile_imported
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
@@ -42,9 +41,6 @@ from movie_stream.runs.set_back import require_newest_run, require_same_time
 from movie_stream.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-BATCH_BYTES: Final = 1 << 20
-"""The largest batch that is sent to a partition, if the topic's limit allows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from movie_stream.aggregates.refused import BadReplayHeader, OpenOriginals, Refu
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
 from movie_stream.aggregates.vocabulary import Vocabulary
+from movie_stream.aggregates.window import MINUTE
 from movie_stream.columnar.columns import Bools, Column, Ints
 from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.events.chunk import Chunk
@@ -271,14 +272,11 @@ class Accumulator:
     def partials(self, targets: int, checkpoint: bool = True) -> list[tuple[int, bytes]]:
         """The changes since the last call, as (partition of `movie-partials`, message); the watermarks come last.
 
-        Of results that wait for a checkpoint, only closed windows are included, unless `checkpoint` is true.
+        Without a `checkpoint`, those of hours, of days and of all time wait for one, unless their window is over.
         """
         messages: list[tuple[int, bytes]] = []
         for groups in self._groups.values():
-            due = groups.unsent.values
-            if groups.result.deferrable and not checkpoint:
-                due = due & self._is_closed(groups)
-            rows = np.flatnonzero(due)
+            rows = np.flatnonzero(groups.unsent.values if checkpoint else self._is_due(groups))
             for target, part in self._by_target(groups, rows, targets):
                 messages.extend(
                     (target, partial.encode_block(self._run, self.partition, block))
@@ -294,13 +292,14 @@ class Accumulator:
             messages += [(target, timed if target in changed else bare) for target in range(targets)]
         return messages
 
-    def _is_closed(self, groups: Groups) -> Bools:
-        """Which rows are of windows that no valid view can reach any more."""
-        length = groups.result.window.length_ms
-        if length is None:
-            return np.zeros(len(groups), np.bool_)
-        closed: Bools = groups.starts + length <= self.threshold_ms
-        return closed
+    def _is_due(self, groups: Groups) -> Bools:
+        """Which changed rows are sent before a checkpoint: those of minutes; of long lists those of closed windows, as
+        the watermark promises; of all else those of windows that have ended, for which alerts wait.
+        """
+        if groups.result.window is MINUTE:
+            return groups.unsent.values
+        until_ms = self.threshold_ms if groups.result.is_long_list else self.watermark_ms or 0
+        return groups.unsent.values & _has_ended(groups, until_ms)
 
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
         by = groups.names if groups.result.by else None
@@ -361,11 +360,20 @@ class Accumulator:
         threshold = self.threshold_ms
         self._refused.drop_expired(self.position)
         for groups in self._view_groups:
-            groups.drop(self._is_closed(groups) & ~groups.unsent.values)
+            groups.drop(_has_ended(groups, threshold) & ~groups.unsent.values)
         self.users.drop_expired(threshold)
         self._quality.drop_expired(self.watermark_ms)
         for names in self.vocabulary.of_groups:
             compact(names, (*self._view_groups, self._quality))
+
+
+def _has_ended(groups: Groups, time_ms: int) -> Bools:
+    """Which rows are of windows that end by a time."""
+    length = groups.result.window.length_ms
+    if length is None:
+        return np.zeros(len(groups), np.bool_)
+    ended: Bools = groups.starts + length <= time_ms
+    return ended
 
 
 def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:

@@ -142,10 +142,8 @@ class Result:
         return self.by == "partition"
 
     @cached_property
-    def deferrable(self) -> bool:
-        """Whether partials of windows that are not closed may wait for a checkpoint: a list of a long window has very
-        many rows that change, but itself changes little within a second.
-        """
+    def is_long_list(self) -> bool:
+        """Whether it is a list of a long window: very many rows of it change, while the list hardly does."""
         return self.top is not None and self.window not in (MINUTE, HOUR)
 
     @property

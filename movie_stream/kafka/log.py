@@ -24,7 +24,7 @@ from movie_stream.aggregates.groups import BLOCK_BYTES
 from movie_stream.errors import RecordTooLarge, WorkerFailed
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
-from movie_stream.kafka.produce.encoded_batch import EncodedBatch
+from movie_stream.kafka.produce.encoded_batch import HEADER_BYTES, EncodedBatch
 from movie_stream.kafka.produce.large_records import LargeRecords
 from movie_stream.kafka.produce.one_record import STRONG, OneRecord
 from movie_stream.kafka.produce.values_batch import batch_of, grouped
@@ -35,8 +35,10 @@ logger = logging.getLogger(__name__)
 
 A_TURN_BYTES: Final = 1 << 14
 """Reading a record of more bytes gives other partitions a turn of the event loop, since loading it takes a while."""
-SENT_AT_ONCE: Final = 1 << 20
+SENT_AT_ONCE: Final = 2 << 20
 """Approximate bytes of records in flight to a partition: the producer holds two copies of them."""
+BATCH_BYTES: Final = 1 << 20
+"""The most bytes of a batch, unless its topic takes less: a partition takes one after the other."""
 BATCH_OVERHEAD_BYTES: Final = 256
 """The most bytes of a batch of one record besides the value."""
 RECORD_OVERHEAD_BYTES: Final = 2_048
@@ -81,12 +83,17 @@ class Broker:
         known = [limit - RECORD_OVERHEAD_BYTES for topic in topics if (limit := self.limits.get(topic)) is not None]
         return min([BLOCK_BYTES, *known])
 
+    def _batch_bytes(self, topic: str) -> int:
+        """The most bytes of a batch of several records."""
+        limit = self.limits.get(topic)
+        return BLOCK_BYTES if limit is None else min(limit, BATCH_BYTES) - HEADER_BYTES
+
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
         """Sends records in this order; returns their offsets when all are acknowledged.
 
         Raises RecordTooLarge, and the errors of `explained`, also if a record is lost.
         """
-        found, most = list[int](), self.block_bytes(topic)
+        found, most = list[int](), self._batch_bytes(topic)
         with client.explained(self.settings, f"writing to {topic}"):
             for portion in portions(values, SENT_AT_ONCE):
                 groups, sent = list(grouped(portion, most)), list[asyncio.Future[Any]]()

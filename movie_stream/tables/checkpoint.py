@@ -1,7 +1,7 @@
 """The records of a changelog, and which of its checkpoints count.
 
 A changelog is a log of checkpoints. A checkpoint is a number of entries (the changes since its parent, or everything:
-a snapshot), followed by a cursor, which is sent after all entries were acknowledged. A cursor counts only if
+a snapshot), followed by a cursor. A cursor counts only if
 
 1. all its entries are before it,
 2. its parent is the cursor that counted last before it; the first to count is a snapshot,

@@ -27,7 +27,7 @@ class State(Protocol):
 
 S = TypeVar("S", bound=State)
 
-SENT_AT_ONCE: Final = 1 << 20
+SENT_AT_ONCE: Final = 2 << 20
 """Approximate bytes of entries in flight to the log at a time, besides the frozen copy that they are encoded from."""
 
 TRIM_AFTER_BYTES: Final = 16 << 20
@@ -151,8 +151,8 @@ class Table(Generic[S]):
         return Frozen(snapshot, self.state.freeze(snapshot), self.state.position, self.state.watermark_ms)
 
     async def checkpoint(self, frozen: Frozen, marked: bool = False) -> None:
-        """Writes the entries, then the cursor, each acknowledged; raises WriterFenced if it does not count. `marked` is
-        stored in the cursor.
+        """Writes the entries, and the cursor last; raises WriterFenced if it does not count. `marked` is stored in the
+        cursor.
 
         Afterwards a restore finds `frozen`, or a later checkpoint that continues it.
         """
@@ -161,10 +161,13 @@ class Table(Generic[S]):
         self._sequence += 1
         this = CheckpointId(self._writer, self._sequence)
         offsets: list[int] = []
-        size = 0
+        records: list[bytes] = []
+        entries = size = 0
         for portion in portions(frozen.entries, SENT_AT_ONCE):
-            records = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(portion, len(offsets))]
-            offsets += await self._log.append(records)
+            if records:
+                offsets += await self._log.append(records)
+            records = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(portion, entries)]
+            entries += len(portion)
             size += sum(map(len, portion))
         cursor = Cursor(
             this,
@@ -172,12 +175,13 @@ class Table(Generic[S]):
             frozen.snapshot,
             frozen.position,
             frozen.watermark_ms,
-            len(offsets),
+            entries,
             self._run,
             self._claim,
             marked,
         )
-        offsets += await self._log.append([encode(cursor)])
+        # With the last entries: if any of them is lost, it does not count.
+        offsets += await self._log.append([*records, encode(cursor)])
         try:
             alone = await self._read_back(cursor, offsets)
         except WriterFenced:

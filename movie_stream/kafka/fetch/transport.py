@@ -135,9 +135,9 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             assignment = consumer._subscription.subscription.assignment
             if assignment is None:
                 return {}
-            if (tp := self._waiting.due(active_partitions)) is not None:
+            if due := self._waiting.due(active_partitions):
                 moved = self._moved(assignment, active_partitions)
-                return moved | {TP(tp.topic, tp.partition): self._waiting.take(tp)}
+                return moved | {TP(tp.topic, tp.partition): self._waiting.take(tp) for tp in due}
             rest_s = max(min(until_s, self._waiting.next_due_s(active_partitions)) - monotonic(), 0.0)
             with consumer._fetcher._subscriptions.fetch_context():
                 fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=rest_s, max_records=None)
@@ -147,7 +147,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
                 if fetched[tp]:
                     # After the batches that wait, if it was paused and was resumed.
                     self._waiting.add(tp, fetched[tp], assignment.state_value(tp).position)
-            if self._waiting.due(active_partitions) is None and monotonic() >= until_s:
+            if not self._waiting.due(active_partitions) and monotonic() >= until_s:
                 return self._moved(assignment, active_partitions)
 
     def _moved(self, assignment: Any, active_partitions: set[TP]) -> dict[TP, Runs]:
@@ -173,7 +173,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
     def has_records_of(self, partitions: set[TP]) -> bool:
         """Whether fetched records of these are to be unpacked now; may be called in any thread."""
-        return self._waiting.due(partitions) is not None
+        return bool(self._waiting.due(partitions))
 
     def drop_waiting(self) -> None:
         """Drops the batches that wait; only while nothing is being fetched."""

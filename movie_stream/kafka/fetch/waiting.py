@@ -1,7 +1,8 @@
 """Record batches that were fetched and wait to be unpacked, by partition.
 
-A chunk costs some milliseconds, however short it is. So the views of a partition that has few of them are taken
-CHUNK_EVERY_S apart; the first ones after a while, and many together, at once.
+A chunk costs some milliseconds, however short it is, and so does the flush that follows it. So the views of partitions
+that have few of them are taken CHUNK_EVERY_S apart, those of all partitions together; the first ones after a while, and
+many of one partition, at once.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any, Final
 from movie_stream.events.chunk import Records
 from movie_stream.kafka.batches.unpack import FetchedBatch, take_runs
 
-CHUNK_EVERY_S: Final = 0.05
-"""A view waits for it once; a flush, for which it waits afterwards, happens less often."""
+CHUNK_EVERY_S: Final = 0.1
+"""A view waits for half of it on average; a flush then follows at once."""
 FEW_RECORDS: Final = 4_000
 FEW_BYTES: Final = 1 << 18
 """Of a partition with more than these, the views are taken at once."""
@@ -56,20 +57,32 @@ class WaitingBatches:
         waiting.records += sum(batch.records for batch in more)
         waiting.size += sum(len(batch.data) for batch in more)
 
-    def due(self, partitions: Collection[Any]) -> Any | None:
-        """The one of these partitions whose batches have waited longest and are to be taken now, if there is one."""
+    def due(self, partitions: Collection[Any]) -> list[Any]:
+        """Those of these partitions whose batches are to be taken now: the one whose batches have waited longest; and
+        if it has few records, all others with few that are due by the middle of the interval.
+        """
         now_s = monotonic()
-        return next((tp for tp in [*self._waiting] if tp in partitions and self._due_s(tp) <= now_s), None)
+        waiting = [tp for tp in [*self._waiting] if tp in partitions]
+        first = next((tp for tp in waiting if self._due_s(tp) <= now_s), None)
+        if first is None:
+            return []
+        if not self._has_few(first):
+            return [first]
+        soon_s = now_s + CHUNK_EVERY_S / 2
+        return [tp for tp in waiting if tp == first or (self._has_few(tp) and self._due_s(tp) <= soon_s)]
 
     def next_due_s(self, partitions: Collection[Any]) -> float:
         """When the next batches of these partitions are to be taken, by the monotonic clock; infinite without any."""
         return min((self._due_s(tp) for tp in self._waiting if tp in partitions), default=float("inf"))
 
     def _due_s(self, tp: Any) -> float:
-        waiting = self._waiting.get(tp)
-        if waiting is None or waiting.records > FEW_RECORDS or waiting.size > FEW_BYTES or not self._is_of_views(tp):
+        if not self._is_of_views(tp) or not self._has_few(tp):
             return 0.0
         return self._taken_s.get(tp, 0.0) + CHUNK_EVERY_S
+
+    def _has_few(self, tp: Any) -> bool:
+        waiting = self._waiting.get(tp)
+        return waiting is not None and waiting.records <= FEW_RECORDS and waiting.size <= FEW_BYTES
 
     def take(self, tp: Any) -> Runs:
         """Unpacks batches of a partition, as many as fit into a chunk; the others wait behind those of other

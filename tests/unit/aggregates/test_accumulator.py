@@ -329,7 +329,7 @@ def test_what_no_view_can_reach_takes_no_memory() -> None:
 
 def test_names_that_no_group_uses_are_forgotten() -> None:
     # Those that forget films.
-    passing = tuple(result for result in RESULTS if not (result.deferrable or result.aggregates_records))
+    passing = tuple(result for result in RESULTS if not (result.is_long_list or result.aggregates_records))
     state = Accumulator(0, 1, Rules(allowed_lateness_ms=HOUR_MS), results=passing)
     old = [{"movie_id": f"m{i}", "timestamp": START_MS} for i in range(11_000)]
     new = [{"movie_id": f"m{i}", "timestamp": START_MS + 9 * HOUR_MS, "title": f"t{i}"} for i in (10_999, 3, 20_000)]
@@ -428,28 +428,59 @@ def test_a_document_has_the_same_target_in_every_version(
     assert without.tolist() == [crc32(f"{collection}\0{start}\0".encode()) % targets for start, _ in keys]
 
 
-def test_a_day_list_waits_for_a_checkpoint_or_until_its_day_is_closed() -> None:
-    """And then goes ahead of the watermark that closes it."""
-    state = Accumulator(0, 1, Rules(allowed_lateness_ms=6 * HOUR_MS))
+class Sent:
+    """Which windows of each collection are sent after another view, as hours since START_MS."""
 
-    def starts_sent(hour: int, checkpoint: bool) -> set[int]:
-        state.apply(
-            chunk_of(0, state.position, [value for _, _, value in views({"timestamp": START_MS + hour * HOUR_MS})])
-        )
-        *blocks, last = (partial.decode(message) for _, message in state.partials(1, checkpoint))
+    def __init__(self) -> None:
+        self.state = Accumulator(0, 1, Rules(allowed_lateness_ms=6 * HOUR_MS))
+
+    def after(self, hour: float, checkpoint: bool = False) -> dict[str, set[float]]:
+        view = {"timestamp": START_MS + int(hour * HOUR_MS)}
+        self.state.apply(chunk_of(0, self.state.position, [value for _, _, value in views(view)]))
+        *blocks, last = (partial.decode(message) for _, message in self.state.partials(1, checkpoint))
         assert isinstance(last, partial.Watermark)
         assert last.with_closed
-        daily = [message.block for message in blocks if isinstance(message, partial.Partial)]
-        of_days = [block.starts for block in daily if block.collection == "top_movies_daily"]
-        return {(start - START_MS) // HOUR_MS for starts in of_days for start in np.frombuffer(starts, np.int64)}
+        sent: dict[str, set[float]] = {}
+        for message in blocks:
+            assert isinstance(message, partial.Partial)
+            starts = np.frombuffer(message.block.starts, np.int64)
+            sent.setdefault(message.block.collection, set()).update(((starts - START_MS) / HOUR_MS).tolist())
+        return sent
 
-    assert starts_sent(1, checkpoint=False) == set()
-    assert starts_sent(2, checkpoint=True) == {0}
-    assert starts_sent(23, checkpoint=False) == set()
-    assert starts_sent(29, checkpoint=False) == set()
-    assert starts_sent(30, checkpoint=False) == {0}
-    assert starts_sent(31, checkpoint=False) == set()
-    assert starts_sent(31, checkpoint=True) == {24}
+
+def test_a_day_list_waits_for_a_checkpoint_or_until_its_day_is_closed() -> None:
+    """And then goes ahead of the watermark that closes it."""
+    sent = Sent()
+
+    def of_days(hour: int, checkpoint: bool = False) -> set[float]:
+        return sent.after(hour, checkpoint).get("top_movies_daily", set())
+
+    assert of_days(1) == set()
+    assert of_days(2, checkpoint=True) == {0}
+    assert of_days(23) == set()
+    assert of_days(29) == set()
+    assert of_days(30) == {0}
+    assert of_days(31) == set()
+    assert of_days(31, checkpoint=True) == {24}
+
+
+def test_minutes_are_sent_at_once_and_all_else_with_a_checkpoint_or_when_its_window_is_over() -> None:
+    """Alerts take a window for complete once the watermark that was sent is behind it."""
+    sent = Sent()
+    everything = {result.collection for result in RESULTS}
+    hours, days = {"top_movies", "hourly_metrics", "data_quality"}, {"active_users", "daily_stats", "top_users"}
+    assert sent.after(0) == {"movies_aggregates": {0}}
+    assert sent.after(0.25) == {"movies_aggregates": {0.25}}
+    found = sent.after(0.5, checkpoint=True)
+    assert found.keys() == everything
+    assert {found[name] == {0} for name in hours | days} == {True}
+    assert sent.after(0.75) == {"movies_aggregates": {0.75}}
+    assert sent.after(1) == {"movies_aggregates": {1}, **{key: {0} for key in hours}}
+    assert sent.after(0.5) == {"movies_aggregates": {0.5}, "top_movies": {0}, "hourly_metrics": {0}}
+    found = sent.after(24)
+    assert found.keys() == {"movies_aggregates"} | hours | days
+    assert {found[name] == {0} for name in days} == {True}
+    assert sent.after(24, checkpoint=True).keys() == everything
 
 
 def test_each_key_has_one_target() -> None:

@@ -33,21 +33,36 @@ def test_views_are_taken_apart_while_they_are_few(clock: Clock) -> None:
     waiting = WaitingBatches(lambda tp: tp == VIEWS)
     both = {VIEWS, OTHERS}
     waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
-    assert waiting.due(both) == VIEWS, "after a while without any"
-    assert waiting.due({OTHERS}) is None
+    assert waiting.due(both) == [VIEWS], "after a while without any"
+    assert waiting.due({OTHERS}) == []
     assert [chunk.offsets.tolist() for chunk in waiting.take(VIEWS)[2]] == [[0]]
     for first in (1, 3):
         waiting.add(VIEWS, [batch(first, [b"{}", b"{}"])], first + 2)
         waiting.add(OTHERS, [batch(first, [b"x"])], first + 1)
-        assert waiting.due(both) == OTHERS
+        assert waiting.due(both) == [OTHERS]
         waiting.take(OTHERS)
-        assert waiting.due(both) is None
+        assert waiting.due(both) == []
     assert waiting.next_due_s(both) == clock.now_s + CHUNK_EVERY_S
     clock.now_s += CHUNK_EVERY_S
-    assert waiting.due(both) == VIEWS
+    assert waiting.due(both) == [VIEWS]
     begin, end, [chunk] = waiting.take(VIEWS)
     assert (begin, end, chunk.offsets.tolist()) == (1, 5, [1, 2, 3, 4])
     assert VIEWS not in waiting
+
+
+def test_few_views_of_all_partitions_are_taken_together(clock: Clock) -> None:
+    """... also of one that would be due a little later, but not of one that was taken just before."""
+    waiting = WaitingBatches(lambda tp: True)
+    partitions = {"a", "b", "c"}
+    for tp, taken_s in (("a", 0.0), ("b", CHUNK_EVERY_S / 4), ("c", CHUNK_EVERY_S * 3 / 4)):
+        clock.now_s = 100.0 + taken_s
+        waiting.add(tp, [batch(0, [b"{}"])], 1)
+        waiting.take(tp)
+    for tp in sorted(partitions):
+        waiting.add(tp, [batch(1, [b"{}"])], 2)
+    clock.now_s = 100.0 + CHUNK_EVERY_S
+    assert waiting.due(partitions) == ["a", "b"]
+    assert waiting.due({"b", "c"}) == []
 
 
 @pytest.mark.parametrize("values", [[b"{}"] * (FEW_RECORDS + 1), [bytes(FEW_BYTES)]])
@@ -56,7 +71,7 @@ def test_many_views_are_taken_at_once(clock: Clock, values: list[bytes]) -> None
     waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
     waiting.take(VIEWS)
     waiting.add(VIEWS, [batch(1, values)], 1 + len(values))
-    assert waiting.due({VIEWS}) == VIEWS
+    assert waiting.due({VIEWS}) == [VIEWS]
 
 
 def test_what_does_not_fit_into_a_chunk_waits_behind_others(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +80,8 @@ def test_what_does_not_fit_into_a_chunk_waits_behind_others(clock: Clock, monkey
     waiting.add(VIEWS, [batch(at, [b"a", b"b"]) for at in (0, 2, 4)], 6)
     waiting.add(OTHERS, [batch(0, [b"x"])], 1)
     taken = []
-    while (tp := waiting.due({VIEWS, OTHERS})) is not None:
+    while due := waiting.due({VIEWS, OTHERS}):
+        tp = due[0]
         begin, end, runs = waiting.take(tp)
         taken.append((tp, begin, end, [offset for run in runs for offset in run.offsets.tolist()]))
     assert taken == [(VIEWS, 0, 2, [0, 1]), (OTHERS, 0, 1, [0]), (VIEWS, 2, 4, [2, 3]), (VIEWS, 4, 6, [4, 5])]
