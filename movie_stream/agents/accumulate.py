@@ -116,7 +116,7 @@ class Accumulate(Owner[Accumulator]):
     def urgent(self, partition: int) -> bool:
         return len(self._letters[partition]) > LETTERS_AT_MOST or partition in self.paused
 
-    async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> None:
+    async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> float:
         """Flushes a copy of the state as of one point in time, in this order:
 
         1. partials and dead letters, all acknowledged
@@ -143,6 +143,7 @@ class Accumulate(Owner[Accumulator]):
                 await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             state.drop_expired()
+        return 1.0  # at most: which rows were sent before is not known
 
     async def _send_partials(self, partials: list[tuple[int, bytes]]) -> None:
         """Sends them with those of the other flushes that begin at the same time: one batch for each target."""

@@ -22,8 +22,8 @@ UNTIL_END: Final = Cadence(flush_s=0.03, publish_s=0.03, checkpoint_s=0.0)
 
 
 class FlushSchedule:
-    """When the next flush is due: `base_s` after the last, or as long as that took; under backlog later, and the later
-    the more partitions a worker has.
+    """When the next flush is due: `base_s` after the last, or later, the more work that was and the more partitions a
+    worker has.
 
     >>> schedule = FlushSchedule(base_s=0.05, at_most_s=5.0)
     >>> schedule.flushed(now_s=10.0, took_s=0.01)
@@ -35,19 +35,20 @@ class FlushSchedule:
     """
 
     SHARE: Final = 20
-    """Under backlog, the flushes of all partitions may take about 1/SHARE of the time; those of a live one, half of it.
-    """
-
+    """Under backlog, the flushes of all partitions may take about 1/SHARE of the time; if they are live, half of it."""
     AT_MOST: Final = 100
     """A live partition waits at most this many times `base_s`."""
 
-    def __init__(self, base_s: float, at_most_s: float) -> None:
+    def __init__(self, base_s: float, at_most_s: float, now_s: float = 0.0, took_s: float = 0.0) -> None:
+        """As if there had been a flush at `now_s`, as far as is known."""
         self._base_s, self._at_most_s = base_s, at_most_s
-        self._flushed_s = self._took_s = 0.0
-
-    def flushed(self, now_s: float, took_s: float) -> None:
-        """Notes a flush that ended at `now_s` and took `took_s` seconds."""
         self._flushed_s, self._took_s = now_s, took_s
+
+    def flushed(self, now_s: float, took_s: float | None) -> None:
+        """Notes a flush that ended at `now_s` and took `took_s` seconds of CPU time; None: as long as the last."""
+        self._flushed_s = now_s
+        if took_s is not None:
+            self._took_s = took_s
 
     def due_s(self, live: bool, partitions: int = 1) -> float:
         """When the next flush is due, by the clock of `now_s`; `partitions` share the time that flushes may take."""
@@ -55,8 +56,7 @@ class FlushSchedule:
 
     def wait_s(self, live: bool, partitions: int = 1) -> float:
         """The seconds between the last flush and the next one."""
+        all_take_s = partitions * self._took_s
         if live:
-            wait_s = min(max(self._base_s, self._took_s), self.AT_MOST * self._base_s)
-        else:
-            wait_s = max(self._base_s, self.SHARE * self._took_s * partitions)
-        return min(wait_s, self._at_most_s)
+            return min(max(self._base_s, all_take_s), self.AT_MOST * self._base_s)
+        return min(max(self._base_s, self.SHARE * all_take_s), self._at_most_s)

@@ -15,9 +15,11 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
 from typing import Any, ClassVar, Final, Generic
 
+from movie_stream.agents.busy import Busy
 from movie_stream.agents.context import Context
 from movie_stream.agents.flush_schedule import FlushSchedule
 from movie_stream.agents.tally import Tally
@@ -46,6 +48,9 @@ UNSAVED_AFTER_S: Final = 60.0
 
 QUIET_AFTER_S: Final = 0.15
 """A partition without new records for this long gets its checkpoint before that is due."""
+
+CHECKPOINT_TAKES_S: Final = 0.1
+"""About the CPU time of the first checkpoint of a backlog, until others are known."""
 
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due goes unnoticed."""
@@ -154,8 +159,10 @@ class Owner(ABC, Generic[S]):
         """An empty state."""
 
     @abstractmethod
-    async def flush(self, partition: int, owned: Owned[S], checkpoint: bool) -> None:
-        """Writes the changes since the last flush, with a checkpoint if `checkpoint` is set."""
+    async def flush(self, partition: int, owned: Owned[S], checkpoint: bool) -> float:
+        """Writes the changes since the last flush, with a checkpoint if `checkpoint` is set. Returns the share of what
+        was written that replaces earlier output: the more often, the more of it.
+        """
 
     @abstractmethod
     def receive(self, owned: Owned[S], chunk: Chunk) -> None:
@@ -219,7 +226,8 @@ class Owner(ABC, Generic[S]):
             self.missed(partition, state.position, oldest)
             state.position = oldest
         cadence = self._context.cadence
-        flush, checkpoint = FlushSchedule(self.flush_every_s, 5.0), FlushSchedule(cadence.checkpoint_s, 10.0)
+        flush = FlushSchedule(self.flush_every_s, at_most_s=5.0)
+        checkpoint = FlushSchedule(cadence.checkpoint_s, at_most_s=10.0, now_s=monotonic(), took_s=CHECKPOINT_TAKES_S)
         self.owned[partition] = Owned(table, asyncio.Lock(), flush, checkpoint, table.position, monotonic())
         self.finished[partition] = table.position
         how = ", with the state that it had" if kept else ""
@@ -298,13 +306,18 @@ class Owner(ABC, Generic[S]):
         live = self._is_live(partition, owned)
         due_s = owned.flush.due_s(live, len(self.owned))
         if owned.flushed == owned.table.state.position:  # all is sent, only a checkpoint is left
-            return max(due_s, min(owned.checkpoint.due_s(live, len(self.owned)), owned.moved_at_s + QUIET_AFTER_S))
+            quiet_s = owned.moved_at_s + QUIET_AFTER_S if live else inf
+            return max(due_s, min(owned.checkpoint.due_s(live, len(self.owned)), quiet_s))
         return due_s
 
     @property
     def is_live(self) -> bool:
-        """Whether no partition has a backlog."""
-        return all(self._is_live(partition, owned) for partition, owned in self.owned.items())
+        """Whether no partition has a backlog, nor much that was not sent yet."""
+        return all(
+            self._is_live(partition, owned)
+            and (owned.flushed < 0 or owned.table.state.position - owned.flushed <= self.live_within)
+            for partition, owned in self.owned.items()
+        )
 
     def _is_live(self, partition: int, owned: Owned[S]) -> bool:
         """Whether it has no backlog, nor has this worker of what feeds it."""
@@ -316,12 +329,13 @@ class Owner(ABC, Generic[S]):
         return end is None or owned.table.state.position + within >= end
 
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
-        began, position = monotonic(), owned.table.state.position
-        due = began >= owned.checkpoint.due_s(self._is_live(partition, owned), len(self.owned))
+        position = owned.table.state.position
+        due = monotonic() >= owned.checkpoint.due_s(self._is_live(partition, owned), len(self.owned))
         checkpoint = leaving or due or owned.flushed == position  # the last: no records are arriving
+        flush = Busy(self.flush_whole(partition, owned, checkpoint))
         try:
             with self.timings.taking(catalogue.FLUSH):
-                await self.flush_whole(partition, owned, checkpoint)
+                repeated = await flush
         except WriterFenced as error:
             if self.holds(partition, owned):
                 self._drop(partition, owned)  # waiters for the lock may not flush it again
@@ -334,17 +348,18 @@ class Owner(ABC, Generic[S]):
         now = monotonic()
         self.flushed_at = datetime.now(UTC)
         owned.flushed = position
-        owned.flush.flushed(now, now - began)
+        owned.flush.flushed(now, None if checkpoint else repeated * flush.busy_s)  # a checkpoint is more work
         if checkpoint:
-            owned.checkpoint.flushed(now, now - began)
+            owned.checkpoint.flushed(now, flush.busy_s)
 
-    async def flush_whole(self, partition: int, owned: Owned[S], checkpoint: bool) -> None:
-        """Flushes, and notes whether that was cut off: part of it may then not have been acknowledged, and the state
-        does not know which.
+    async def flush_whole(self, partition: int, owned: Owned[S], checkpoint: bool) -> float:
+        """See `flush`; notes whether it was cut off: part of it may then not have been acknowledged, and the state does
+        not know which.
         """
         owned.whole = False
-        await self.flush(partition, owned, checkpoint)
+        repeated = await self.flush(partition, owned, checkpoint)
         owned.whole = True
+        return repeated
 
     def holds(self, partition: int, owned: Owned[S]) -> bool:
         """Whether the partition is still ours, under the same assignment."""

@@ -14,6 +14,7 @@ from movie_stream.agents.delay import Delays
 from movie_stream.agents.mongo_requests import MongoRequests
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.tally import Tally
+from movie_stream.aggregates.arrivals import Arrivals
 from movie_stream.aggregates.document_keys import DocumentKey, StoreKey, WindowKey
 from movie_stream.aggregates.eviction import Evicted
 from movie_stream.aggregates.merger import Merger, RunSuperseded
@@ -128,11 +129,12 @@ class Publish(Owner[Merger]):
     def flush_every_s(self) -> float:
         return self._context.cadence.publish_s
 
-    async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> None:
+    async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> float:
         """Flushes a copy of the state as of one point in time, in this order:
 
-        1. the documents, acknowledged by a majority and on disk; with rules for alerts, the windows to evaluate again
-           and the time up to which all is published; for a checkpoint, the mark with its position
+        1. the documents (under backlog, without a checkpoint, those of windows that have ended), acknowledged by a
+           majority and on disk; with rules for alerts, the windows to evaluate again and the time up to which all is
+           published; for a checkpoint, the mark with its position
         2. the checkpoint's entries
         3. its cursor, behind them in the log, acknowledged, and it counts
         4. the group's commit, see group.py; and the records below the cursor are deleted from `movie-partials`
@@ -145,10 +147,11 @@ class Publish(Owner[Merger]):
         owned.flush_blocked_on = "that MongoDB takes its documents"
         await self._fetch(state, held)
         frozen = table.freeze() if checkpoint else None
-        kafka_times, event_times = state.arrivals.kafka_times.take(), state.arrivals.event_times.take()
         watermarks, windows = dict(state.watermarks), set[WindowKey]()
-        await self._write(state, set(state.dirty), held, windows)  # 1
-        self.delays.written(kafka_times, event_times)
+        everything = checkpoint or partition in self.paused or self._is_live(partition, owned)
+        arrivals = state.take_arrivals() if everything else Arrivals()
+        replaced = await self._write(state, self._due(state, everything), held, windows)  # 1
+        self.delays.written(arrivals.kafka_times.take(), arrivals.event_times.take())
         if (completeness := self._context.completeness) is not None:
             publish = partial(completeness.published, partition, watermarks, windows)
             await self._mongodb.retrying("progress", publish, held)
@@ -165,6 +168,13 @@ class Publish(Owner[Merger]):
             self._finish(partition, owned, frozen.position)  # 4
             await self._broker.delete_before(self.topic, partition, await self._deletable(partition, frozen.position))
             await self._evict(state, held)
+        return replaced
+
+    def _due(self, state: Merger, everything: bool) -> set[DocumentKey]:
+        """The keys whose documents are written now. Under backlog each source partition is at a time of its own, and
+        the documents of open windows would be written again for each.
+        """
+        return set(state.dirty) if everything else state.dirty_and_ended()
 
     async def _mark(self, partition: int, position: int, held: Callable[[], bool]) -> None:
         """Records in MongoDB that all below a position is published. Raises WorkerFailed if the last mark is gone."""
@@ -210,12 +220,15 @@ class Publish(Owner[Merger]):
 
     async def _write(
         self, state: Merger, due: set[DocumentKey], held: Callable[[], bool], windows: set[WindowKey]
-    ) -> None:
-        """Writes the present documents of all keys in `due`; adds to `windows` those that rules for alerts use."""
+    ) -> float:
+        """Writes the present documents of all keys in `due`; adds to `windows` those that rules for alerts use. Returns
+        the share of the documents that were written before.
+        """
         completeness = self._context.completeness
+        made = replaced = 0
         while due:
             await self._fetch(state, held)
-            documents = state.documents(DOCUMENTS_AT_ONCE)
+            documents = state.documents(DOCUMENTS_AT_ONCE, due)
             guarded = [
                 GuardedDocument(key.collection, name, rev, self._run_number, encoded, is_new)
                 for key, name, rev, encoded, is_new in documents
@@ -233,6 +246,9 @@ class Publish(Owner[Merger]):
                 state.mark_dirty(document.key for document in documents)
                 raise
             due.difference_update(document.key for document in documents)
+            made += len(documents)
+            replaced += sum(not document.is_new for document in guarded)
+        return replaced / max(made, 1)
 
     def _check(self, report: WriteReport) -> None:
         """Logs and counts documents that were not written. Raises WorkerFailed if a later run has begun."""

@@ -8,7 +8,7 @@ components may be too long for one document of the store: it is stored in parts,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from statistics import median_low
 from typing import Final, NamedTuple
 
@@ -178,11 +178,29 @@ class Merger:
         for key in tuple(asked):
             self.unfetched.pop(key, None)
 
-    def documents(self, limit: int) -> list[Document]:
-        """Makes the documents of up to `limit` dirty keys and marks these clean; keys not yet fetched stay dirty."""
+    def take_arrivals(self) -> Arrivals:
+        """Returns `arrivals`, and clears them."""
+        taken, self.arrivals = self.arrivals, Arrivals()
+        return taken
+
+    def dirty_and_ended(self) -> set[DocumentKey]:
+        """The dirty keys of windows that end before the watermarks of all source partitions: if views come in about
+        their order, these do not change again.
+        """
+        if len(self.watermarks) < self._partitions:
+            return set()
+        until_ms = min(self.watermarks.values())
+        lengths_ms = {name: result.window.length_ms for name, result in self._results.items()}
+        before_ms = {name: until_ms - length_ms for name, length_ms in lengths_ms.items() if length_ms is not None}
+        return {key for key in self.dirty if key.start_ms <= before_ms.get(key.collection, -1)}
+
+    def documents(self, limit: int, among: Container[DocumentKey] | None = None) -> list[Document]:
+        """Makes the documents of up to `limit` dirty keys, `among` these, and marks them clean; keys not yet fetched
+        stay dirty.
+        """
         keys = []
         for key in self.dirty:
-            if key not in self.unfetched:
+            if key not in self.unfetched and (among is None or key in among):
                 keys.append(key)
                 if len(keys) == limit:
                     break

@@ -258,6 +258,10 @@ def last_counted(changelog: MemoryLog) -> int:
     return max((each.cursor.position for each in counted if each is not None), default=0)
 
 
+BACKLOG = 100_000
+"""Records, more than any partition may have to read and is still live."""
+
+
 class Group:
     """What the agents need of the consumer group."""
 
@@ -271,7 +275,8 @@ class Group:
         """Nothing here is ever too much."""
 
     def end(self, topic: str, partition: int) -> int | None:
-        return self._world.log(topic, partition).end
+        """In some worlds there is a backlog all the time."""
+        return self._world.log(topic, partition).end + (BACKLOG if self._world.has_backlog else 0)
 
 
 class FakeBroker:
@@ -452,6 +457,7 @@ class World:
 
     def __init__(self, seed: int, off: frozenset[str] = frozenset(), length: int = 300) -> None:
         self.rng, self.off, self._length = random.Random(seed), off, length
+        self.has_backlog = seed % 3 == 2
         self.results = tuple(self.rng.sample(RESULTS, 3))
         """Not all at once, for the sake of speed."""
         self._logs: dict[tuple[str, int], MemoryLog] = {}

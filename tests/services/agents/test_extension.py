@@ -74,11 +74,12 @@ class Count(Owner[Counted]):
     def missed(self, partition: int, position: int, oldest: int) -> None:
         raise AssertionError(f"{position} to {oldest}")
 
-    async def flush(self, partition: int, owned: Owned[Counted], checkpoint: bool) -> None:
+    async def flush(self, partition: int, owned: Owned[Counted], checkpoint: bool) -> float:
         if checkpoint:
             frozen = owned.table.freeze()
             await owned.table.checkpoint(frozen)
             self._finish(partition, owned, frozen.position)
+        return 0.0
 
 
 COUNT: Final = Agent(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import pytest
 
 from movie_stream.agents import accumulate as module
@@ -21,6 +22,7 @@ from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.groups import BLOCK_BYTES
+from movie_stream.aggregates.results import RESULTS
 from movie_stream.errors import WorkerFailed
 from movie_stream.events.chunk import chunk_of
 from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
@@ -183,7 +185,7 @@ async def test_a_partition_that_moves_without_a_checkpoint_says_what_its_flush_w
     assert agent.unsaved() is None
 
 
-@pytest.mark.parametrize(("cadence", "checkpoints"), [(LIVE, 1), (UNTIL_END, 2)])
+@pytest.mark.parametrize(("cadence", "checkpoints"), [(LIVE, 0), (UNTIL_END, 2)])
 async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence: Cadence, checkpoints: int) -> None:
     group, log = Group(), MemoryLog()
     agent = accumulate(Broker(), group, cadence)
@@ -192,7 +194,7 @@ async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence
     for offset in (0, 1):
         agent.apply(chunk_of(0, offset, [json.dumps(VIEW).encode()]))
         await agent._flush(0, owned)
-    assert group.commits == checkpoints, "a live worker's second checkpoint waits for more to come"
+    assert group.commits == checkpoints, "a live worker's first checkpoint waits for more to come"
     assert agent.finished == {0: checkpoints}
 
 
@@ -208,6 +210,58 @@ async def test_a_live_partition_is_flushed_as_one_while_some_records_are_on_thei
         group.ends = {(agent.topic, 0): 1 + behind}
         due[behind] = agent._due_s(0, owned)
     assert list(due.values()) == [101.0, 101.0, 105.0]
+
+
+async def test_what_is_counted_and_not_sent_is_a_backlog_for_what_reads_it() -> None:
+    group = Group()
+    counts, publishes = accumulate(Broker(), group), publish(Broker(), group, Away(0))
+    publishes.upstream = counts
+    of_views, of_partials = own(counts, MemoryLog()), own(publishes, MemoryLog())
+    assert publishes._is_live(0, of_partials)
+    of_views.flushed = 0
+    for position, live in ((counts.live_within, True), (counts.live_within + 1, False)):
+        of_views.table.state.position = position
+        assert counts._is_live(0, of_views)
+        assert publishes._is_live(0, of_partials) == live
+    of_views.flushed = 1
+    assert publishes._is_live(0, of_partials)
+
+
+async def test_under_backlog_the_documents_of_open_windows_wait_for_a_checkpoint() -> None:
+    """And so does the measurement of their delay."""
+    group, sink = Group(), Away(0)
+    agent = publish(Broker(), group, sink)
+    owned = own(agent, MemoryLog())
+    counted = Accumulator(0, 1, Rules())
+    times_ms = VIEW["timestamp"] + np.arange(3) * 60_000
+    views = [json.dumps(VIEW | {"timestamp": int(time_ms)}).encode() for time_ms in times_ms]
+    counted.apply(chunk_of(0, 0, views))
+    messages = [message for _, message in counted.partials(1)]
+    agent.apply(chunk_of(0, 0, messages))
+    group.ends = {(TOPICS.partials, 0): len(messages) + agent.live_within + 1}
+    assert await agent.flush(0, owned, checkpoint=False) == 0
+    written = {(document.collection, document.id) for document in sink.written}
+    minutes = {("movies_aggregates", f"drama_2024-10-31T14:{minute}:00Z") for minute in (30, 31)}
+    assert written == minutes
+    assert sum(agent.delays.since_event.counts) == 0
+    assert not agent.idle(owned)
+    assert await agent.flush(0, owned, checkpoint=True) == 0, "nothing is written again"
+    of_minutes = [document.id for document in sink.written if document.collection == "movies_aggregates"]
+    assert of_minutes == [f"drama_2024-10-31T14:{minute}:00Z" for minute in (30, 31, 32)]
+    assert {document.collection for document in sink.written} == {result.collection for result in RESULTS}
+    assert sum(agent.delays.since_event.counts) == len(views)
+    assert agent.idle(owned)
+
+
+async def test_of_a_backlog_a_pause_brings_no_checkpoint() -> None:
+    group, log = Group(), MemoryLog()
+    agent = accumulate(Broker(), group)
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=1)
+    owned = agent.owned[0]
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    await agent._flush(0, owned)
+    group.ends = {(agent.topic, 0): 2 + agent.live_within}
+    assert agent._due_s(0, owned) == owned.checkpoint.due_s(live=False)
 
 
 async def test_live_partitions_that_are_due_soon_are_flushed_with_one_that_is_due_now() -> None:
@@ -241,7 +295,7 @@ async def test_a_partition_without_new_records_gets_its_checkpoint_soon() -> Non
     for offset in (0, 1):
         agent.apply(chunk_of(0, offset, [json.dumps(VIEW).encode()]))
         await agent._flush(0, owned)
-    assert agent.finished == {0: 1}, "the second checkpoint is not due"
+    assert agent.finished == {0: 0}, "the checkpoint is not due"
     flushed_s = owned.flush.due_s(live=True) - LIVE.flush_s
     assert agent._due_s(0, owned) == max(owned.flush.due_s(live=True), owned.moved_at_s + QUIET_AFTER_S)
     assert agent._due_s(0, owned) < flushed_s + LIVE.checkpoint_s
