@@ -22,6 +22,7 @@ from numba import types
 from numba.core import config
 from numba.core.cgutils import pack_array
 from numba.core.codegen import AOTCodeLibrary, AOTCPUCodegen
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu import CPUContext
 from numba.core.registry import cpu_target
@@ -30,6 +31,7 @@ from numba.np.arrayobj import populate_array
 from movie_stream.kernels.compiled import Kernel
 from movie_stream.kernels.machine_code import ITEMS, OUTSIDE, Array
 
+_ENTRY: Final = "entry."
 _SCALARS: Final = {"int": types.int64, "bool": types.boolean, "np.uint64": types.uint64}
 _WORD: Final = ir.IntType(64)
 _INT: Final = ir.IntType(32)
@@ -52,6 +54,11 @@ class _Library(AOTCodeLibrary):  # type: ignore[misc]
     def get_pointer_to_function(self, _name: str) -> int:
         return 0  # nothing is run here
 
+    def _optimize_final_module(self) -> None:
+        """Optimizes only what is to be an object file, once it is linked with all that it calls."""
+        if self.name.startswith(_ENTRY):
+            super()._optimize_final_module()
+
 
 class _Codegen(AOTCPUCodegen):  # type: ignore[misc]
     """Makes code for any processor of this architecture: it is as fast, and can be stored in an image."""
@@ -71,6 +78,22 @@ class _Context(CPUContext):  # type: ignore[misc]
         """Links nothing of Numba's runtime."""
 
 
+class _Pipeline(CompilerBase):  # type: ignore[misc]
+    """Numba's steps, without those for what kernels do not have, such as closures, generators and array expressions:
+    after each step Numba analyzes the whole function again.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.passes = [one for one in passes.passes if one[0].__name__ not in _LEFT_OUT]
+        return [passes]
+
+
+_LEFT_OUT: Final = {
+    *("WithLifting", "InlineClosureLikes", "DeadBranchPrune", "RewriteDynamicRaises", "MakeFunctionToJitFunction"),
+    *("InlineInlinables", "FindLiterallyCalls", "LiteralUnroll", "LiteralPropagationSubPipelinePass"),
+    *("InlineOverloads", "NopythonRewrites", "DumpParforDiagnostics"),
+}
 _context: Final = _Context(cpu_target.typing_context, "cpu")
 _dispatchers: Final[dict[Kernel[Any, Any], Any]] = {}
 
@@ -79,7 +102,7 @@ _dispatchers: Final[dict[Kernel[Any, Any], Any]] = {}
 def object_file(kernel: Kernel[Any, Any]) -> bytes:
     """The machine code of a kernel, with an entry for ctypes, which has the kernel's name."""
     [compiled] = _dispatcher(kernel).overloads.values()
-    library = _context.codegen().create_library(f"entry.{kernel.name}")
+    library = _context.codegen().create_library(f"{_ENTRY}{kernel.name}")
     library.add_ir_module(_entry(kernel, compiled, library))
     library.add_linking_library(compiled.library)
     return bytes(library.emit_native_object())
@@ -99,6 +122,7 @@ def _dispatcher(kernel: Kernel[Any, Any]) -> Any:
             no_cpython_wrapper=True,
             no_cfunc_wrapper=True,
             forceinline=not kernel.exported,
+            pipeline_class=_Pipeline,
         )(inner)
         _dispatchers[kernel].compile(tuple(map(_type, kernel.parameters.values())))
         _dispatchers[kernel].disable_compile()
