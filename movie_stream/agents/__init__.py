@@ -2,7 +2,7 @@
 
 Both own partitions the same way (owner.py): restore on assignment, apply chunks, flush a few times a second, leave.
 context.py holds what they share. group.py is the interface to the consumer group, and describes the path of a commit.
-flush_schedule.py schedules flushes, by the CPU time that they take, which busy.py measures. tally.py counts the work
+flush_schedule.py schedules flushes, by the CPU time that they take. tally.py counts the work
 done, timings.py measures how long it took, and delay.py how long views waited for it. mongo_requests.py retries
 requests to MongoDB until it answers.
 

@@ -22,7 +22,6 @@ from movie_stream.alerts.courier import Courier
 from movie_stream.alerts.evaluator import Evaluator, Pass
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Topics
-from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
@@ -31,6 +30,7 @@ from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, S
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.offsets import OpenTransaction
 from movie_stream.metrics import catalogue
+from movie_stream.metrics.metered import Meter
 from movie_stream.metrics.values import Values
 from movie_stream.mongo import workers
 from movie_stream.mongo.client import explain

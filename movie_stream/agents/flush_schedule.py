@@ -9,9 +9,9 @@ class Cadence(NamedTuple):
     """The intervals between flushes, and between checkpoints, of partitions that are read as records arrive."""
 
     flush_s: float
-    """Partials are sent when views arrive, but no sooner after the last; few views are taken some time apart."""
+    """Partials are sent when views arrive, but no sooner after the last, in seconds."""
     publish_s: float
-    """Documents are written when partials arrive, but no sooner after the last."""
+    """Documents are written when partials arrive, but no sooner after the last, in seconds."""
     checkpoint_s: float
     """The most that is counted again after a crash, and for which figures of long windows wait; more under backlog."""
 
@@ -35,12 +35,17 @@ class FlushSchedule:
     """
 
     SHARE: Final = 20
-    """Under backlog, the flushes of all partitions may take about 1/SHARE of the time; if they are live, half of it."""
+    """Under backlog, the flushes of all partitions may take about 1/SHARE of the event loop's time; if they are live, a
+    half or a little more.
+    """
     AT_MOST: Final = 100
     """A live partition waits at most this many times `base_s`."""
 
-    def __init__(self, base_s: float, at_most_s: float, now_s: float = 0.0, took_s: float = 0.0) -> None:
-        """As if there had been a flush at `now_s`, as far as is known."""
+    FIRST_S: Final = 3.0
+    """Under backlog, when the first flush is due that nothing is known of."""
+
+    def __init__(self, base_s: float, at_most_s: float, now_s: float = 0.0, took_s: float | None = 0.0) -> None:
+        """As if there had been a flush at `now_s` that took so long; None: nothing is known of it."""
         self._base_s, self._at_most_s = base_s, at_most_s
         self._flushed_s, self._took_s = now_s, took_s
 
@@ -56,7 +61,9 @@ class FlushSchedule:
 
     def wait_s(self, live: bool, partitions: int = 1) -> float:
         """The seconds between the last flush and the next one."""
+        if self._took_s is None:
+            return self._base_s if live else self.FIRST_S
         all_take_s = partitions * self._took_s
         if live:
-            return min(max(self._base_s, all_take_s), self.AT_MOST * self._base_s)
+            return min(max(self._base_s, all_take_s), self.AT_MOST * self._base_s, self._at_most_s)
         return min(max(self._base_s, self.SHARE * all_take_s), self._at_most_s)

@@ -19,15 +19,16 @@ from math import inf
 from time import monotonic
 from typing import Any, ClassVar, Final, Generic
 
-from movie_stream.agents.busy import Busy
 from movie_stream.agents.context import Context
 from movie_stream.agents.flush_schedule import FlushSchedule
 from movie_stream.agents.tally import Tally
 from movie_stream.agents.timings import Timings
 from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
 from movie_stream.events.chunk import Chunk
+from movie_stream.kafka.fetch.waiting import CHUNK_EVERY_S
 from movie_stream.kafka.log import KafkaLog
 from movie_stream.metrics import catalogue
+from movie_stream.metrics.metered import Meter
 from movie_stream.metrics.values import Values
 from movie_stream.tables.checkpoint import BrokenChangelog
 from movie_stream.tables.table import S, Table, WriterFenced
@@ -46,11 +47,8 @@ STALLED_AFTER_S: Final = 60.0
 UNSAVED_AFTER_S: Final = 60.0
 """A partition that has moved has a checkpoint by then; one that has none is logged."""
 
-QUIET_AFTER_S: Final = 0.15
+QUIET_AFTER_S: Final = 3 * CHUNK_EVERY_S
 """A partition without new records for this long gets its checkpoint before that is due."""
-
-CHECKPOINT_TAKES_S: Final = 0.1
-"""About the CPU time of the first checkpoint of a backlog, until others are known."""
 
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due goes unnoticed."""
@@ -161,7 +159,7 @@ class Owner(ABC, Generic[S]):
     @abstractmethod
     async def flush(self, partition: int, owned: Owned[S], checkpoint: bool) -> float:
         """Writes the changes since the last flush, with a checkpoint if `checkpoint` is set. Returns the share of what
-        was written that replaces earlier output: the more often, the more of it.
+        was written that replaces earlier output: by that share of their time flushes are spaced.
         """
 
     @abstractmethod
@@ -227,7 +225,7 @@ class Owner(ABC, Generic[S]):
             state.position = oldest
         cadence = self._context.cadence
         flush = FlushSchedule(self.flush_every_s, at_most_s=5.0)
-        checkpoint = FlushSchedule(cadence.checkpoint_s, at_most_s=10.0, now_s=monotonic(), took_s=CHECKPOINT_TAKES_S)
+        checkpoint = FlushSchedule(cadence.checkpoint_s, at_most_s=10.0, now_s=monotonic(), took_s=None)
         self.owned[partition] = Owned(table, asyncio.Lock(), flush, checkpoint, table.position, monotonic())
         self.finished[partition] = table.position
         how = ", with the state that it had" if kept else ""
@@ -305,14 +303,14 @@ class Owner(ABC, Generic[S]):
             return 0.0
         live = self._is_live(partition, owned)
         due_s = owned.flush.due_s(live, len(self.owned))
-        if owned.flushed == owned.table.state.position:  # all is sent, only a checkpoint is left
+        if owned.flushed == owned.table.state.position:  # nothing has arrived; what is left waits for a checkpoint
             quiet_s = owned.moved_at_s + QUIET_AFTER_S if live else inf
             return max(due_s, min(owned.checkpoint.due_s(live, len(self.owned)), quiet_s))
         return due_s
 
     @property
-    def is_live(self) -> bool:
-        """Whether no partition has a backlog, nor much that was not sent yet."""
+    def has_sent_all(self) -> bool:
+        """Whether no partition has a backlog, nor much that is counted and was not sent yet."""
         return all(
             self._is_live(partition, owned)
             and (owned.flushed < 0 or owned.table.state.position - owned.flushed <= self.live_within)
@@ -320,8 +318,10 @@ class Owner(ABC, Generic[S]):
         )
 
     def _is_live(self, partition: int, owned: Owned[S]) -> bool:
-        """Whether it has no backlog, nor has this worker of what feeds it."""
-        return self._caught_up(partition, owned, self.live_within) and (self.upstream is None or self.upstream.is_live)
+        """Whether it has no backlog, and none is coming from the agent of this worker whose output it reads."""
+        return self._caught_up(partition, owned, self.live_within) and (
+            self.upstream is None or self.upstream.has_sent_all
+        )
 
     def _caught_up(self, partition: int, owned: Owned[S], within: int = 0) -> bool:
         """Whether all records are applied, or at most `within` are not."""
@@ -332,10 +332,10 @@ class Owner(ABC, Generic[S]):
         position = owned.table.state.position
         due = monotonic() >= owned.checkpoint.due_s(self._is_live(partition, owned), len(self.owned))
         checkpoint = leaving or due or owned.flushed == position  # the last: no records are arriving
-        flush = Busy(self.flush_whole(partition, owned, checkpoint))
+        taken = Meter()
         try:
             with self.timings.taking(catalogue.FLUSH):
-                repeated = await flush
+                repeated = await taken.run(self.flush_whole(partition, owned, checkpoint))
         except WriterFenced as error:
             if self.holds(partition, owned):
                 self._drop(partition, owned)  # waiters for the lock may not flush it again
@@ -348,9 +348,9 @@ class Owner(ABC, Generic[S]):
         now = monotonic()
         self.flushed_at = datetime.now(UTC)
         owned.flushed = position
-        owned.flush.flushed(now, None if checkpoint else repeated * flush.busy_s)  # a checkpoint is more work
+        owned.flush.flushed(now, None if checkpoint else repeated * taken.s)  # a checkpoint is more work
         if checkpoint:
-            owned.checkpoint.flushed(now, flush.busy_s)
+            owned.checkpoint.flushed(now, taken.s)
 
     async def flush_whole(self, partition: int, owned: Owned[S], checkpoint: bool) -> float:
         """See `flush`; notes whether it was cut off: part of it may then not have been acknowledged, and the state does
@@ -400,7 +400,8 @@ class Owner(ABC, Generic[S]):
         """Drops revoked partitions; tables that are whole are kept aside. Those that are behind are flushed first,
         LEFT_AT_ONCE side by side and for a bounded time, and all of them if the worker `ends`.
 
-        Of those that have caught up, whoever gets them counts about a second again; the group would wait for a flush.
+        Of the others, whoever gets them counts again what came since the last checkpoint; the group would wait for a
+        flush.
         """
         revoked = [(p, self.owned[p]) for p in partitions if p in self.owned]
         for _, owned in revoked:
@@ -419,9 +420,15 @@ class Owner(ABC, Generic[S]):
             if (
                 self.holds(partition, owned)
                 and not self.idle(owned)
-                and (ends or not self._caught_up(partition, owned))
+                and (ends or self._is_worth_a_flush(partition, owned))
             ):
                 await self._flush(partition, owned, leaving=True)
+
+    def _is_worth_a_flush(self, partition: int, owned: Owned[S]) -> bool:
+        """Whether a revoked partition is so far behind that the next owner should not count again what came since the
+        last checkpoint.
+        """
+        return not self._caught_up(partition, owned, self.live_within)
 
     def stalled(self) -> int | None:
         """A partition that has records to read but has not moved for too long; None if there is none."""

@@ -55,7 +55,7 @@ class Publish(Owner[Merger]):
     """Owns partitions of `movie-partials`."""
 
     flushes_at_once: ClassVar[int] = 2  # nearly all of such a flush is waiting for MongoDB
-    live_within: ClassVar[int] = 30  # what a flush of each source sends
+    live_within: ClassVar[int] = 30  # about what flushes of a few sources send, without a checkpoint
 
     def __init__(self, context: Context, topic: str) -> None:
         super().__init__(context, topic)
@@ -153,9 +153,9 @@ class Publish(Owner[Merger]):
         replaced = await self._write(state, self._due(state, everything), held, windows)  # 1
         self.delays.written(arrivals.kafka_times.take(), arrivals.event_times.take())
         if (completeness := self._context.completeness) is not None:
-            publish = partial(completeness.published, partition, watermarks, windows)
+            publish = partial(completeness.published, partition, watermarks if everything else None, windows)
             await self._mongodb.retrying("progress", publish, held)
-        if partition in self.paused:
+        if everything and partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
@@ -170,11 +170,15 @@ class Publish(Owner[Merger]):
             await self._evict(state, held)
         return replaced
 
-    def _due(self, state: Merger, everything: bool) -> set[DocumentKey]:
-        """The keys whose documents are written now. Under backlog each source partition is at a time of its own, and
-        the documents of open windows would be written again for each.
+    def _due(self, state: Merger, everything: bool) -> dict[DocumentKey, None]:
+        """The keys whose documents are written now, in the order of their first change. Under backlog each source
+        partition is at a time of its own, and the documents of open windows would be written again for each.
         """
-        return set(state.dirty) if everything else state.dirty_and_ended()
+        return state.dirty.copy() if everything else state.dirty_and_ended()
+
+    def _is_worth_a_flush(self, partition: int, owned: Owned[Merger]) -> bool:
+        """... and not so far that making the documents would be cut off."""
+        return len(owned.table.state.dirty) <= DOCUMENTS_AT_ONCE and super()._is_worth_a_flush(partition, owned)
 
     async def _mark(self, partition: int, position: int, held: Callable[[], bool]) -> None:
         """Records in MongoDB that all below a position is published. Raises WorkerFailed if the last mark is gone."""
@@ -219,10 +223,10 @@ class Publish(Owner[Merger]):
         return partition is not None and completeness.needs_report(partition, owned.table.state.watermarks)
 
     async def _write(
-        self, state: Merger, due: set[DocumentKey], held: Callable[[], bool], windows: set[WindowKey]
+        self, state: Merger, due: dict[DocumentKey, None], held: Callable[[], bool], windows: set[WindowKey]
     ) -> float:
         """Writes the present documents of all keys in `due`; adds to `windows` those that rules for alerts use. Returns
-        the share of the documents that were written before.
+        the share of the documents that were written before; 1 if there are none.
         """
         completeness = self._context.completeness
         made = replaced = 0
@@ -245,10 +249,11 @@ class Publish(Owner[Merger]):
             except BaseException:  # also on cancellation: documents that were not written stay due
                 state.mark_dirty(document.key for document in documents)
                 raise
-            due.difference_update(document.key for document in documents)
+            for document in documents:
+                del due[document.key]
             made += len(documents)
             replaced += sum(not document.is_new for document in guarded)
-        return replaced / max(made, 1)
+        return replaced / made if made else 1.0
 
     def _check(self, report: WriteReport) -> None:
         """Logs and counts documents that were not written. Raises WorkerFailed if a later run has begun."""

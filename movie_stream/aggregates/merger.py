@@ -8,7 +8,7 @@ components may be too long for one document of the store: it is stored in parts,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median_low
 from typing import Final, NamedTuple
 
@@ -107,6 +107,11 @@ class Merger:
         self._evicted_before: dict[str, int] = {}
         self._evictions: dict[str, int] = {}  # since the last checkpoint
         self._watermarks_changed = False
+        self._moved: set[int] = set()
+        self._active: set[int] | None = None
+        """The source partitions whose watermarks moved since the last checkpoint, and between the two before; None
+        before the first checkpoint.
+        """
         self.arrivals = Arrivals()
         """The times of the views whose partials were merged since they were last taken."""
 
@@ -145,6 +150,7 @@ class Merger:
                 if message.timestamp_ms > watermarks.get(message.partition, -1):
                     watermarks[message.partition] = message.timestamp_ms
                     self._watermarks_changed = True
+                    self._moved.add(message.partition)
             return
         groups = self._groups(message.block.collection, message.partition)
         known = len(groups)
@@ -183,24 +189,25 @@ class Merger:
         taken, self.arrivals = self.arrivals, Arrivals()
         return taken
 
-    def dirty_and_ended(self) -> set[DocumentKey]:
-        """The dirty keys of windows that end before the watermarks of all source partitions: if views come in about
-        their order, these do not change again.
+    def dirty_and_ended(self) -> dict[DocumentKey, None]:
+        """The dirty keys of windows that end before the watermarks of all source partitions that are being read: if
+        views come in about their order, these do not change again.
         """
-        if len(self.watermarks) < self._partitions:
-            return set()
-        until_ms = min(self.watermarks.values())
+        active = self._active | self._moved if self._active is not None else set(range(self._partitions))
+        if not active or not active <= self.watermarks.keys():
+            return {}
+        until_ms = min(self.watermarks[partition] for partition in active)
         lengths_ms = {name: result.window.length_ms for name, result in self._results.items()}
         before_ms = {name: until_ms - length_ms for name, length_ms in lengths_ms.items() if length_ms is not None}
-        return {key for key in self.dirty if key.start_ms <= before_ms.get(key.collection, -1)}
+        return {key: None for key in self.dirty if key.start_ms <= before_ms.get(key.collection, -1)}
 
-    def documents(self, limit: int, among: Container[DocumentKey] | None = None) -> list[Document]:
-        """Makes the documents of up to `limit` dirty keys, `among` these, and marks them clean; keys not yet fetched
-        stay dirty.
+    def documents(self, limit: int, among: Iterable[DocumentKey] | None = None) -> list[Document]:
+        """Makes the documents of up to `limit` dirty keys, the first ones of `among`, and marks them clean; keys not
+        yet fetched stay dirty.
         """
         keys = []
-        for key in self.dirty:
-            if key not in self.unfetched and (among is None or key in among):
+        for key in self.dirty if among is None else among:
+            if key not in self.unfetched:
                 keys.append(key)
                 if len(keys) == limit:
                     break
@@ -377,6 +384,7 @@ class Merger:
             entries.extend(_ENCODER.encode(held_block(partition, block)) for block in blocks)
             groups.unsaved.values[:] = False
         self._evictions, self._watermarks_changed = {}, False
+        self._active, self._moved = self._moved, set()
         return released(entries)
 
     def _held_before(self, collection: str, before_ms: int) -> list[tuple[int, str]]:

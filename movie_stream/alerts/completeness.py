@@ -71,15 +71,17 @@ class Completeness:
         """Whether a rule uses the collection."""
         return collection in self._lengths_ms
 
-    async def published(self, partition: int, watermarks: Mapping[int, int], windows: Collection[WindowKey]) -> None:
-        """Reports that the documents of these windows, and all up to these watermarks, were written.
+    async def published(
+        self, partition: int, watermarks: Mapping[int, int] | None, windows: Collection[WindowKey]
+    ) -> None:
+        """Reports that the documents of these windows, and all up to these watermarks if there are any, were written.
 
         Raises MongoAway, MongoRefused, MongoFailed: retry then.
         """
         try:
             if windows:
                 await self._mark(windows)
-            if self.needs_report(partition, watermarks):
+            if watermarks is not None and self.needs_report(partition, watermarks):
                 await self._report(partition, watermarks)
         except PyMongoError as error:
             raise explain(error, self._db) from error

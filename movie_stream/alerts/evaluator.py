@@ -26,12 +26,12 @@ from movie_stream.alerts.blockage import Blockage, blocking_causes, in_words, qu
 from movie_stream.alerts.evaluation import Evaluation, Streak, before, due_until, restarted
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Inactivity, Topics, complete_until
-from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.pace import Portions, Yielder
 from movie_stream.alerts.rules import EACH, Rule, Source
 from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.timestamps import timestamp_ms_of
+from movie_stream.metrics.metered import Meter
 from movie_stream.mongo.workers import WorkerReport
 
 logger = logging.getLogger(__name__)

@@ -78,6 +78,22 @@ class _Context(CPUContext):  # type: ignore[misc]
         """Links nothing of Numba's runtime."""
 
 
+_LEFT_OUT: Final = {
+    "WithLifting",
+    "InlineClosureLikes",
+    "DeadBranchPrune",
+    "RewriteDynamicRaises",
+    "MakeFunctionToJitFunction",
+    "InlineInlinables",
+    "FindLiterallyCalls",
+    "LiteralUnroll",
+    "LiteralPropagationSubPipelinePass",
+    "InlineOverloads",
+    "NopythonRewrites",
+    "DumpParforDiagnostics",
+}
+
+
 class _Pipeline(CompilerBase):  # type: ignore[misc]
     """Numba's steps, without those for what kernels do not have, such as closures, generators and array expressions:
     after each step Numba analyzes the whole function again.
@@ -85,15 +101,12 @@ class _Pipeline(CompilerBase):  # type: ignore[misc]
 
     def define_pipelines(self) -> list[Any]:
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [one for one in passes.passes if one[0].__name__ not in _LEFT_OUT]
+        if unknown := _LEFT_OUT - {step.__name__ for step, _ in passes.passes}:
+            raise AssertionError(f"Numba has no such steps: {sorted(unknown)}")
+        passes.passes = [(step, what) for step, what in passes.passes if step.__name__ not in _LEFT_OUT]
         return [passes]
 
 
-_LEFT_OUT: Final = {
-    *("WithLifting", "InlineClosureLikes", "DeadBranchPrune", "RewriteDynamicRaises", "MakeFunctionToJitFunction"),
-    *("InlineInlinables", "FindLiterallyCalls", "LiteralUnroll", "LiteralPropagationSubPipelinePass"),
-    *("InlineOverloads", "NopythonRewrites", "DumpParforDiagnostics"),
-}
 _context: Final = _Context(cpu_target.typing_context, "cpu")
 _dispatchers: Final[dict[Kernel[Any, Any], Any]] = {}
 

@@ -28,7 +28,9 @@ class State(Protocol):
 S = TypeVar("S", bound=State)
 
 SENT_AT_ONCE: Final = 2 << 20
-"""Approximate bytes of entries in flight to the log at a time, besides the frozen copy that they are encoded from."""
+"""Approximate bytes of entries in flight to the log at a time: those of a second mostly go at once. The next portion is
+in memory besides, and the frozen copy that they are encoded from.
+"""
 
 TRIM_AFTER_BYTES: Final = 16 << 20
 """Bytes of entries read or written after which freed memory is returned to the OS: the next chunks then wait for it to
@@ -162,12 +164,12 @@ class Table(Generic[S]):
         this = CheckpointId(self._writer, self._sequence)
         offsets: list[int] = []
         records: list[bytes] = []
-        entries = size = 0
+        count = size = 0
         for portion in portions(frozen.entries, SENT_AT_ONCE):
             if records:
                 offsets += await self._log.append(records)
-            records = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(portion, entries)]
-            entries += len(portion)
+            records = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(portion, count)]
+            count += len(portion)
             size += sum(map(len, portion))
         cursor = Cursor(
             this,
@@ -175,7 +177,7 @@ class Table(Generic[S]):
             frozen.snapshot,
             frozen.position,
             frozen.watermark_ms,
-            entries,
+            count,
             self._run,
             self._claim,
             marked,

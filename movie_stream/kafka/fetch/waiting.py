@@ -59,7 +59,7 @@ class WaitingBatches:
 
     def due(self, partitions: Collection[Any]) -> list[Any]:
         """Those of these partitions whose batches are to be taken now: the one whose batches have waited longest; and
-        if it has few records, all others with few that are due by the middle of the interval.
+        if it has few records, all others with few that are due. Those of views come along up to half an interval early.
         """
         now_s = monotonic()
         waiting = [tp for tp in [*self._waiting] if tp in partitions]
@@ -68,7 +68,7 @@ class WaitingBatches:
             return []
         if not self._has_few(first):
             return [first]
-        soon_s = now_s + CHUNK_EVERY_S / 2
+        soon_s = now_s + (CHUNK_EVERY_S / 2 if self._is_of_views(first) else 0.0)
         return [tp for tp in waiting if tp == first or (self._has_few(tp) and self._due_s(tp) <= soon_s)]
 
     def next_due_s(self, partitions: Collection[Any]) -> float:

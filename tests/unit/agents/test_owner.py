@@ -6,7 +6,8 @@ import asyncio
 import gc
 import json
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -23,6 +24,7 @@ from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.groups import BLOCK_BYTES
 from movie_stream.aggregates.results import RESULTS
+from movie_stream.alerts.completeness import Completeness, WindowKey
 from movie_stream.errors import WorkerFailed
 from movie_stream.events.chunk import chunk_of
 from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
@@ -227,10 +229,30 @@ async def test_what_is_counted_and_not_sent_is_a_backlog_for_what_reads_it() -> 
     assert publishes._is_live(0, of_partials)
 
 
+class Reports(Completeness):
+    """What the rules for alerts hear of."""
+
+    def __init__(self) -> None:
+        self.heard: list[Mapping[int, int] | None] = []
+
+    def is_used(self, collection: str) -> bool:
+        return True
+
+    def needs_report(self, partition: int, watermarks: Mapping[int, int]) -> bool:
+        return not self.heard or self.heard[-1] != watermarks
+
+    async def published(
+        self, partition: int, watermarks: Mapping[int, int] | None, windows: Collection[WindowKey]
+    ) -> None:
+        assert windows
+        self.heard.append(watermarks)
+
+
 async def test_under_backlog_the_documents_of_open_windows_wait_for_a_checkpoint() -> None:
-    """And so does the measurement of their delay."""
-    group, sink = Group(), Away(0)
-    agent = publish(Broker(), group, sink)
+    """And so do the measurement of their delay, and the watermark that says that all before it is published."""
+    group, sink, reports = Group(), Away(0), Reports()
+    connected = replace(context(Broker(), group, sink, sink), completeness=reports)
+    agent = Publish(connected, TOPICS.partials)
     owned = own(agent, MemoryLog())
     counted = Accumulator(0, 1, Rules())
     times_ms = VIEW["timestamp"] + np.arange(3) * 60_000
@@ -244,12 +266,14 @@ async def test_under_backlog_the_documents_of_open_windows_wait_for_a_checkpoint
     minutes = {("movies_aggregates", f"drama_2024-10-31T14:{minute}:00Z") for minute in (30, 31)}
     assert written == minutes
     assert sum(agent.delays.since_event.counts) == 0
+    assert reports.heard == [None]
     assert not agent.idle(owned)
     assert await agent.flush(0, owned, checkpoint=True) == 0, "nothing is written again"
     of_minutes = [document.id for document in sink.written if document.collection == "movies_aggregates"]
     assert of_minutes == [f"drama_2024-10-31T14:{minute}:00Z" for minute in (30, 31, 32)]
     assert {document.collection for document in sink.written} == {result.collection for result in RESULTS}
     assert sum(agent.delays.since_event.counts) == len(views)
+    assert reports.heard[1:] == [{0: int(times_ms[-1])}]
     assert agent.idle(owned)
 
 
@@ -365,13 +389,35 @@ async def test_a_state_that_is_ahead_of_its_checkpoint_comes_back_with_its_dead_
 
 async def test_what_is_behind_is_flushed_before_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     group, log = Group(), MemoryLog()
-    monkeypatch.setattr(group, "end", lambda topic, partition: 10)
     agent = accumulate(Broker(), group)
-    own(agent, log)
-    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    for end, commits in ((1 + agent.live_within, 0), (2 + agent.live_within, 1)):
+        monkeypatch.setattr(group, "end", lambda topic, partition, end=end: end)
+        own(agent, log)
+        agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+        await agent.leave([0])
+        assert group.commits == commits
+        assert agent.kept[0].position == commits
+
+
+async def test_what_could_not_be_written_in_time_is_kept_without_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.agents.publish.DOCUMENTS_AT_ONCE", len(RESULTS) - 1)
+    group, sink = Group(), Away(0)
+    group.ends = {(TOPICS.partials, 0): 1_000}
+    agent = publish(Broker(), group, sink)
+    own(agent, MemoryLog())
+    agent.apply(chunk_of(0, 0, partials()))
     await agent.leave([0])
-    assert group.commits == 1
-    assert agent.kept[0].position == 1
+    assert sink.written == []
+    assert len(agent.kept[0].state.dirty) == len(RESULTS)
+
+
+def test_live_or_not_a_flush_is_due_within_the_bound() -> None:
+    schedule = FlushSchedule(base_s=1.0, at_most_s=10.0, took_s=None)
+    assert (schedule.wait_s(live=True), schedule.wait_s(live=False)) == (1.0, schedule.FIRST_S)
+    schedule.flushed(now_s=0.0, took_s=3.0)
+    assert [schedule.wait_s(live, partitions=12) for live in (True, False)] == [10.0, 10.0]
+    schedule.flushed(now_s=1.0, took_s=None)
+    assert schedule.due_s(live=True) == 1.0 + 3.0
 
 
 async def test_a_state_whose_last_flush_was_cut_off_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,33 @@ def test_a_revision_grows_with_every_change_of_every_partition() -> None:
     assert merger.documents(100) == [], "older partials change nothing"
 
 
+def test_under_backlog_windows_are_due_once_all_sources_that_are_being_read_have_passed_them() -> None:
+    merger, first, second = Merger(3), source(0, hour(0), hour(9)), source(1, hour(0), hour(3))
+
+    def due() -> set[float]:
+        return {
+            (key.start_ms - START_MS) / HOUR_MS for key in merger.dirty_and_ended() if key.collection == "top_movies"
+        }
+
+    apply(merger, sent(first))
+    apply(merger, sent(second))
+    assert due() == set(), "the third source may come"
+    merger.documents(1_000)
+    list(merger.freeze(True))
+    further(first, hour(8), hour(10))
+    apply(merger, sent(first))
+    assert due() == set(), "the second is at 3"
+    further(second, hour(7), hour(9))
+    apply(merger, sent(second))
+    assert due() == {7, 8}
+    list(merger.freeze(False))
+    list(merger.freeze(False))
+    assert due() == set(), "nothing is being read"
+    further(first, hour(11))
+    apply(merger, sent(first))
+    assert due() == {7, 8, 9, 10}, "the second stands still"
+
+
 def test_a_document_is_new_until_it_is_made_or_restored() -> None:
     merger, view = Merger(3), source(0, {})
     apply(merger, sent(view))

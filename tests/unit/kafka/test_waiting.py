@@ -65,6 +65,19 @@ def test_few_views_of_all_partitions_are_taken_together(clock: Clock) -> None:
     assert waiting.due({"b", "c"}) == []
 
 
+def test_partials_bring_no_views_along_that_are_not_due(clock: Clock) -> None:
+    waiting = WaitingBatches(lambda tp: tp == VIEWS)
+    waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
+    waiting.take(VIEWS)
+    waiting.add(VIEWS, [batch(1, [b"{}"])], 2)
+    waiting.add(OTHERS, [batch(0, [b"x"])], 1)
+    waiting.add("more", [batch(0, [b"x"])], 1)
+    clock.now_s += CHUNK_EVERY_S * 3 / 4
+    assert waiting.due({VIEWS, OTHERS, "more"}) == [OTHERS, "more"]
+    clock.now_s += CHUNK_EVERY_S / 4
+    assert waiting.due({VIEWS, OTHERS, "more"}) == [VIEWS, OTHERS, "more"]
+
+
 @pytest.mark.parametrize("values", [[b"{}"] * (FEW_RECORDS + 1), [bytes(FEW_BYTES)]])
 def test_many_views_are_taken_at_once(clock: Clock, values: list[bytes]) -> None:
     waiting = WaitingBatches(lambda tp: True)

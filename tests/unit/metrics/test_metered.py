@@ -9,7 +9,7 @@ import pytest
 
 from movie_stream.agents import alerting
 from movie_stream.agents.alerting import Alerting
-from movie_stream.alerts.metered import Meter
+from movie_stream.metrics.metered import Meter
 
 
 class Clock:
@@ -58,6 +58,25 @@ async def test_errors_and_cancelling_pass() -> None:
             await meter.run(cancelled())
     with pytest.raises(ValueError, match="no"):
         await meter.run(fails())
+    assert meter.s == 5
+
+
+async def test_a_cancellation_may_be_caught() -> None:
+    clock = Clock()
+    meter = Meter(clock)
+
+    async def stubborn() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            clock.work(5)
+            await asyncio.sleep(0)
+        return "went on"
+
+    task = asyncio.ensure_future(meter.run(stubborn()))
+    await asyncio.sleep(0)
+    task.cancel()
+    assert await task == "went on"
     assert meter.s == 5
 
 
