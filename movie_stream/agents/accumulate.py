@@ -17,6 +17,7 @@ from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import LARGE_BYTES
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
+from movie_stream.tables.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,10 @@ LETTERS_AT_MOST: Final = 10_000
 """Dead letters of a partition that may wait for a flush."""
 LETTER_BYTES_AT_MOST: Final = 32 << 20
 """Bytes of their keys and values above which the partition is paused."""
+ROWS_AT_MOST: Final = 100_000
+"""Rows that are new since a flush, above which the partition is paused until they are sent: where views are far apart,
+each makes several, and most of them can be dropped as soon as they are sent.
+"""
 
 
 class Accumulate(Owner[Accumulator]):
@@ -39,6 +44,7 @@ class Accumulate(Owner[Accumulator]):
         self._block_bytes = context.broker.block_bytes(self._partials_topic, self.changelog)
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._letter_bytes: Counter[int] = Counter()
+        self._rows: Counter[int] = Counter()  # by partition, after its last flush
         self._outbox: defaultdict[int, list[bytes]] = defaultdict(list)  # partials by target, of flushes that begin now
         self._sending: asyncio.Task[None] | None = None
         self._warned_of_misplaced = False
@@ -69,6 +75,11 @@ class Accumulate(Owner[Accumulator]):
         super().forget(partition)
         self._letters.pop(partition, None)
         self._letter_bytes.pop(partition, None)
+        self._rows.pop(partition, None)
+
+    def take(self, partition: int, table: Table[Accumulator], oldest: int, end: int) -> int:
+        self._rows[partition] = table.state.rows_of_figures
+        return super().take(partition, table, oldest, end)
 
     def new_state(self, partition: int) -> Accumulator:
         return Accumulator(
@@ -86,7 +97,10 @@ class Accumulate(Owner[Accumulator]):
         letters = state.apply(chunk)
         self._letters[chunk.partition] += letters
         self._letter_bytes[chunk.partition] += sum(map(_size, letters))
-        if self._letter_bytes[chunk.partition] > LETTER_BYTES_AT_MOST and chunk.partition not in self.paused:
+        if chunk.partition not in self.paused and (
+            self._letter_bytes[chunk.partition] > LETTER_BYTES_AT_MOST
+            or state.rows_of_figures - self._rows[chunk.partition] > ROWS_AT_MOST
+        ):
             self.paused.add(chunk.partition)
             self._group.pause(self.topic, chunk.partition, True)
         self.refused.update((letter.kind, kind_of(letter.reason)) for letter in letters if letter.refused)
@@ -126,6 +140,9 @@ class Accumulate(Owner[Accumulator]):
         """
         table, state = owned.table, owned.table.state
         partials = state.partials(self._targets, checkpoint)
+        if checkpoint or partition in self.paused:
+            state.drop_expired()  # should this flush fail, the whole state is forgotten
+        self._rows[partition] = state.rows_of_figures
         letters = self._letters.pop(partition, [])
         self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None
@@ -142,7 +159,6 @@ class Accumulate(Owner[Accumulator]):
             with self.timings.taking(catalogue.CHECKPOINT):
                 await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
-            state.drop_expired()
         return 1.0  # at most: which rows were sent before is not known
 
     async def _send_partials(self, partials: list[tuple[int, bytes]]) -> None:

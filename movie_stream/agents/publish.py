@@ -47,7 +47,7 @@ large sketch has 2 kB or so, others a tenth. To store them and to load them agai
 """
 ROWS_LEFT: Final = 0.75
 """The share of the rows that an eviction leaves, so that there is not one for every few rows more."""
-DIRTY_AT_MOST: Final = 100_000
+DIRTY_AT_MOST: Final = 50_000
 """Documents waiting for MongoDB above which a partition is paused."""
 
 
@@ -167,6 +167,8 @@ class Publish(Owner[Merger]):
                 await table.checkpoint(frozen, marked=True)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             await self._broker.delete_before(self.topic, partition, await self._deletable(partition, frozen.position))
+        state.drop_final(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY)
+        if checkpoint:
             await self._evict(state, held)
         return replaced
 
@@ -287,7 +289,6 @@ class Publish(Owner[Merger]):
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Evicts keys of old windows to MongoDB when there are too many; skips those that cannot be evicted now."""
-        state.drop_final(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY)
         at_most = limit = max(ROWS_IN_MEMORY, state.rows_in(BYTES_IN_MEMORY))
         while await self._evict_some(state, limit, held):
             limit = int(ROWS_LEFT * at_most)

@@ -310,7 +310,12 @@ class Accumulator:
     @property
     def rows(self) -> int:
         """The number of rows of figures and of users in memory."""
-        return sum(map(len, self._groups.values())) + len(self.users.names)
+        return self.rows_of_figures + len(self.users.names)
+
+    @property
+    def rows_of_figures(self) -> int:
+        """The number of rows of figures in memory."""
+        return sum(map(len, self._groups.values()))
 
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
         """The entries of a checkpoint: the changes since the last call, or the whole state if `snapshot`.
@@ -353,9 +358,9 @@ class Accumulator:
         self.drop_expired()
 
     def drop_expired(self) -> None:
-        """Drops the windows that no valid view can reach any more and whose last partial was sent.
-
-        Call it only between flushes. It writes nothing to the changelog: a restore drops by the same watermark.
+        """Drops the windows that no valid view can reach any more and whose last partial `partials` has returned: if
+        that is not sent, the whole state is of no use. It writes nothing to the changelog: a restore drops by the same
+        watermark.
         """
         threshold = self.threshold_ms
         self._refused.drop_expired(self.position)

@@ -109,7 +109,12 @@ BYTES: Final = _gauge(
     "Bytes that a restore of the table would read: its last snapshot and the changes since.",
     *_BY_PARTITION,
 )
-WAITING: Final = _gauge("documents_waiting", "documents", "Changed documents that are not written yet; under backlog those of open windows are among them.", *_BY_PARTITION)
+WAITING: Final = _gauge(
+    "documents_waiting",
+    "documents",
+    "Changed documents that are not written yet; under backlog those of open windows are among them.",
+    *_BY_PARTITION,
+)
 PAUSED: Final = _gauge(
     "partition_paused", "0 or 1", "1 while reading of a partition is paused by back-pressure.", *_BY_PARTITION
 )

@@ -20,9 +20,10 @@ from movie_stream.agents.context import Context
 from movie_stream.agents.flush_schedule import LIVE, UNTIL_END, Cadence, FlushSchedule
 from movie_stream.agents.owner import QUIET_AFTER_S, Owned
 from movie_stream.agents.publish import Publish
+from movie_stream.aggregates import accumulator as accumulator_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.groups import BLOCK_BYTES
+from movie_stream.aggregates.groups import BLOCK_BYTES, Block
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.alerts.completeness import Completeness, WindowKey
 from movie_stream.errors import WorkerFailed
@@ -31,6 +32,7 @@ from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import EntryRecord, decode
 from movie_stream.tables.table import Table
 from tests.support.memory_log import MemoryLog, one_turn
 
@@ -591,6 +593,41 @@ async def test_too_many_waiting_documents_pause_the_partition_until_they_are_wri
     assert group.paused == [(0, True)]
     await agent._flush(0, owned)
     assert group.paused == [(0, True), (0, False)]
+
+
+async def test_rows_that_are_new_are_bounded_until_they_are_sent_and_what_is_over_is_dropped_unsaved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ROWS_AT_MOST", 30)
+    group, log = Group(), MemoryLog()
+    agent = accumulate(Broker(), group)
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=9)
+    owned = agent.owned[0]
+    days = [json.dumps(VIEW | {"timestamp": VIEW["timestamp"] + day * 86_400_000}).encode() for day in range(9)]
+    agent.apply(chunk_of(0, 0, days[:2]))
+    assert (group.paused, agent.urgent(0)) == ([], False)
+    agent.apply(chunk_of(0, 2, days[2:]))
+    assert (group.paused, agent.urgent(0)) == ([(0, True)], True)
+    rows = owned.table.state.rows_of_figures
+    await agent._flush(0, owned)
+    assert (group.paused, agent.urgent(0)) == ([(0, True), (0, False)], False)
+    assert owned.table.state.rows_of_figures < rows / 2
+    agent.apply(chunk_of(0, 9, days[-1:]))
+    assert not agent.urgent(0), "the rows that are left do not count again"
+    await agent._flush(0, owned, leaving=True)
+    restored = Table(agent.new_state(0), log, "run")
+    await restored.restore()
+    assert restored.state.rows_of_figures == owned.table.state.rows_of_figures
+    saved = [decode(value) for value in log.get(0, log.end)]
+    starts = {
+        start
+        for entry in saved
+        if isinstance(entry, EntryRecord)
+        and isinstance(block := accumulator_module._DECODER.decode(entry.payload), Block)
+        and block.collection == "movies_aggregates"
+        for start in np.frombuffer(block.starts, np.int64).tolist()
+    }
+    assert starts == {VIEW["timestamp"] // 60_000 * 60_000 + day * 86_400_000 for day in (7, 8)}
 
 
 async def test_dead_letters_are_bounded_by_their_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
