@@ -274,7 +274,7 @@ class OutOfDescriptors(MovieStreamError):
 
 
 class RecordTooLarge(BrokerRefused):
-    """A record of our own does not fit into its topic; `limit` is its max.message.bytes, where that is known.
+    """A batch of our own records does not fit into its topic; `limit` is its max.message.bytes, where that is known.
 
     What to do: raise `max.message.bytes` of the topic, then start the worker again: it goes on where it stopped.
 

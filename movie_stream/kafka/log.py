@@ -27,7 +27,7 @@ from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.encoded_batch import HEADER_BYTES, EncodedBatch
 from movie_stream.kafka.produce.large_records import LargeRecords
 from movie_stream.kafka.produce.one_record import STRONG, OneRecord
-from movie_stream.kafka.produce.values_batch import batch_of, grouped
+from movie_stream.kafka.produce.values_batch import RECORD_BYTES, batch_of, grouped
 from movie_stream.settings import Settings
 from movie_stream.tables.log import LogTruncated, portions
 
@@ -107,7 +107,7 @@ class Broker:
                     for group, first in zip(groups, await asyncio.gather(*sent), strict=True):
                         found.extend(range(first.offset, first.offset + len(group)))
                 except MessageSizeTooLargeError as error:
-                    size = max(map(len, portion)) + BATCH_OVERHEAD_BYTES
+                    size = HEADER_BYTES + max(sum(map(len, group)) + len(group) * RECORD_BYTES for group in groups)
                     raise RecordTooLarge(topic=topic, size=size, limit=None) from error
         return found
 

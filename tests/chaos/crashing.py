@@ -25,6 +25,8 @@ from movie_stream.cli import main
 from movie_stream.kafka.log import Broker, KafkaLog
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
+from movie_stream.tables import table as table_module
+from movie_stream.tables.checkpoint import Cursor, decode
 from movie_stream.tables.table import Table
 
 Where = tuple[type, str]
@@ -47,6 +49,11 @@ def _always(*_: Any) -> bool:
     return True
 
 
+def _before_the_cursor(topic: str) -> Condition:
+    """Of a changelog, those batches of a checkpoint after which others follow."""
+    return lambda log, values: topic in log._topic and not isinstance(decode(values[-1]), Cursor)
+
+
 STEPS: Final[dict[str, tuple[Where, str, Condition]]] = {
     "accumulate: before a flush": ((Accumulate, "flush"), "before", _always),
     "accumulate: half of the partials": ((Broker, "send"), "half", _of("partials")),
@@ -55,6 +62,7 @@ STEPS: Final[dict[str, tuple[Where, str, Condition]]] = {
     "accumulate: dead letters, unanswered": ((Accumulate, "_send_letters"), "unanswered", _always),
     "accumulate: dead letters acknowledged": ((Accumulate, "_send_letters"), "after", _always),
     "accumulate: half of a checkpoint": ((KafkaLog, "append"), "half", _of("accumulate-changelog")),
+    "accumulate: a batch of a checkpoint": ((KafkaLog, "append"), "after", _before_the_cursor("accumulate-changelog")),
     "accumulate: a checkpoint, unanswered": ((KafkaLog, "append"), "unanswered", _of("accumulate-changelog")),
     "accumulate: a checkpoint acknowledged": ((KafkaLog, "append"), "after", _of("accumulate-changelog")),
     "accumulate: checkpoint counts": ((Owner, "_finish"), "before", _by(Accumulate)),
@@ -68,6 +76,7 @@ STEPS: Final[dict[str, tuple[Where, str, Condition]]] = {
     "publish: the mark, unanswered": ((PartialsStore, "mark"), "unanswered", _always),
     "publish: marked": ((PartialsStore, "mark"), "after", _always),
     "publish: half of a checkpoint": ((KafkaLog, "append"), "half", _of("publish-changelog")),
+    "publish: a batch of a checkpoint": ((KafkaLog, "append"), "after", _before_the_cursor("publish-changelog")),
     "publish: a checkpoint, unanswered": ((KafkaLog, "append"), "unanswered", _of("publish-changelog")),
     "publish: a checkpoint acknowledged": ((KafkaLog, "append"), "after", _of("publish-changelog")),
     "publish: checkpoint counts": ((Owner, "_finish"), "before", _by(Publish)),
@@ -142,6 +151,8 @@ if __name__ == "__main__":
     if rows:
         publish_module.ROWS_IN_MEMORY = int(rows[0])  # type: ignore[misc]
         publish_module.BYTES_IN_MEMORY = 0  # type: ignore[misc]
+    if "a batch of" in step:
+        table_module.SENT_AT_ONCE = 1  # type: ignore[misc]
     if step != "none":
         crash_at(step, int(nth))
     sys.argv[1:] = ["worker"]

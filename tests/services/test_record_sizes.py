@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Any
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import MessageSizeTooLargeError
 
 from movie_stream.commands.dead_letters.list import list_letters
@@ -21,16 +23,17 @@ from movie_stream.commands.dead_letters.replay import replay_letters
 from movie_stream.commands.doctor.command import doctor
 from movie_stream.commands.init import init
 from movie_stream.dead_letters.letters import LetterFilter
-from movie_stream.errors import BrokerRefused
+from movie_stream.errors import BrokerRefused, RecordTooLarge
 from movie_stream.events.chunk import REPLAY_OF
 from movie_stream.kafka.cluster import client, configs, topics
 from movie_stream.kafka.cluster.configs import LIMIT
 from movie_stream.kafka.cluster.topics import MIN_RECORD_LIMIT_BYTES, Topics
+from movie_stream.kafka.log import Broker
 from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY, LargeRecords
 from movie_stream.settings import Settings
 from tests.support.kafka_server import KafkaServer
 from tests.support.reference import expected, same
-from tests.support.whole_path import database, documents, log_of, records, succeed
+from tests.support.whole_path import PATIENCE_S, database, documents, log_of, records, succeed
 
 GOOD = {"movie_id": "m1", "title": "Alien", "genre": "Drama", "user_id": "u1"}
 
@@ -269,3 +272,36 @@ async def test_a_refusal_by_the_broker_is_no_end(large: Settings) -> None:
             await producer.send_and_wait(large.dead_letters_topic, text, partition=0)
     finally:
         await producer.stop()
+
+
+async def test_a_batch_that_is_refused_is_reported_with_its_size(large: Settings) -> None:
+    """Its largest record alone would fit: a limit raised to that would be refused again."""
+    await topics.ensure(large)
+    topic = Topics.of(large).partials
+    values = [random_text(5_000, seed).encode() for seed in range(12)]
+    async with client.admin(large) as admin:
+
+        async def refusal_under(limit: int, is_in_effect: Callable[[RecordTooLarge | None], bool]) -> Any:
+            assert await configs.change(admin, LIMIT, {topic: str(limit)}) == {}
+            async with asyncio.timeout(PATIENCE_S):
+                while not is_in_effect(refusal := await _refusal(large, admin, topic, values)):
+                    pass
+            return refusal
+
+        refused = await refusal_under(30_000, lambda refusal: refusal is not None)
+        [size] = re.findall(r"to ([\d,]+) or more", str(refused))
+        await refusal_under(int(size.replace(",", "")), lambda refusal: refusal is None)
+
+
+async def _refusal(
+    settings: Settings, admin: AIOKafkaAdminClient, topic: str, values: list[bytes]
+) -> RecordTooLarge | None:
+    """Why a worker that does not know the topic's limit cannot write these; None if it can."""
+    producer = await client.start_producer(settings)
+    try:
+        await Broker(settings, producer, admin).send(topic, 0, values)
+    except RecordTooLarge as error:
+        return error
+    finally:
+        await producer.stop()
+    return None

@@ -262,21 +262,24 @@ def _refused(waiting: deque[FetchedBatch]) -> tuple[list[_Row], dict[int, str]]:
 
 
 def _record_by_record(waiting: deque[FetchedBatch], most: int, refusing: bool) -> Records:
-    """The records of up to `most` batches, read by aiokafka; takes no more batches than make up a chunk."""
-    rows, unreadable, size = list[_Row](), dict[int, str](), 0
+    """The records of up to `most` batches, read by aiokafka; takes no more batches than make up a chunk, nor one that
+    cannot be read if there are some before it. Raises BatchRefused.
+    """
+    rows, size = list[_Row](), 0
     for _ in range(most):
-        batch = waiting.popleft()
         try:
-            more = _rows(batch)
+            more = _rows(waiting[0])
         except _UNREADABLE as error:
-            waiting.appendleft(_marked_unreadable(batch, error, refusing))
-            more, reasons = _refused(waiting)
-            unreadable |= reasons
+            if rows:
+                break
+            waiting[0] = _marked_unreadable(waiting[0], error, refusing)
+            return _run_of(*_refused(waiting))
+        waiting.popleft()
         rows += more
         size += sum(len(key or b"") + len(value or b"") for _, _, key, value, _ in more)
-        if len(rows) >= RECORDS_AT_ONCE or size >= BYTES_AT_ONCE or (waiting and waiting[0].unreadable):
+        if len(rows) >= RECORDS_AT_ONCE or size >= BYTES_AT_ONCE:
             break
-    return _run_of(rows, unreadable)
+    return _run_of(rows, {})
 
 
 def _unpacked(waiting: deque[FetchedBatch]) -> tuple[list[FetchedBatch], list[RawBatch]]:

@@ -135,9 +135,9 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             assignment = consumer._subscription.subscription.assignment
             if assignment is None:
                 return {}
-            if due := self._waiting.due(active_partitions):
-                moved = self._moved(assignment, active_partitions)
-                return moved | {TP(tp.topic, tp.partition): self._waiting.take(tp) for tp in due}
+            if taken := self._waiting.take_due(active_partitions):
+                found = {TP(tp.topic, tp.partition): runs for tp, runs in taken.items()}
+                return self._moved(assignment, active_partitions) | found
             rest_s = max(min(until_s, self._waiting.next_due_s(active_partitions)) - monotonic(), 0.0)
             with consumer._fetcher._subscriptions.fetch_context():
                 fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=rest_s, max_records=None)

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, Final
 
 from movie_stream.events.chunk import Records
+from movie_stream.kafka.batches.inflate import BatchRefused
 from movie_stream.kafka.batches.unpack import FetchedBatch, take_runs
 
 CHUNK_EVERY_S: Final = 0.1
@@ -34,6 +35,8 @@ class _Waiting:
     records: int
     size: int
     """In bytes, as received."""
+    refused: BatchRefused | None = None
+    """Why the first batch cannot be unpacked, if that was tried already."""
 
 
 class WaitingBatches:
@@ -76,7 +79,7 @@ class WaitingBatches:
         return min((self._due_s(tp) for tp in self._waiting if tp in partitions), default=float("inf"))
 
     def _due_s(self, tp: Any) -> float:
-        if not self._is_of_views(tp) or not self._has_few(tp):
+        if not self._is_of_views(tp) or not self._has_few(tp) or self._waiting[tp].refused:
             return 0.0
         return self._taken_s.get(tp, 0.0) + CHUNK_EVERY_S
 
@@ -84,14 +87,33 @@ class WaitingBatches:
         waiting = self._waiting.get(tp)
         return waiting is not None and waiting.records <= FEW_RECORDS and waiting.size <= FEW_BYTES
 
-    def take(self, tp: Any) -> Runs:
-        """Unpacks batches of a partition, as many as fit into a chunk; the others wait behind those of other
-        partitions. Raises BatchRefused.
+    def take_due(self, partitions: Collection[Any]) -> dict[Any, Runs]:
+        """Unpacks the batches of these partitions that are due, of each as many as fit into a chunk; the others wait
+        behind those of other partitions.
+
+        Raises BatchRefused, for the first one only: if it is another one whose batch cannot be unpacked, what was taken
+        before it is returned, and the next call raises.
         """
-        waiting = self._waiting.pop(tp)
+        taken: dict[Any, Runs] = {}
+        for tp in self.due(partitions):
+            try:
+                taken[tp] = self._take(tp)
+            except BatchRefused as error:
+                if not taken:
+                    raise
+                self._waiting[tp].refused = error
+                break
+        return taken
+
+    def _take(self, tp: Any) -> Runs:
+        """Raises BatchRefused."""
+        waiting = self._waiting[tp]
+        if waiting.refused:
+            raise waiting.refused
         begin, end = waiting.batches[0].begin, waiting.end
-        self._taken_s[tp] = monotonic()
         found = take_runs(waiting.batches, of_views=self._is_of_views(tp))
+        self._taken_s[tp] = monotonic()
+        del self._waiting[tp]
         if waiting.batches:
             end = waiting.batches[0].begin
             self.add(tp, waiting.batches, waiting.end)

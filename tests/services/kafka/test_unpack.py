@@ -414,6 +414,15 @@ def test_views_that_cannot_be_read_are_refused_and_those_around_them_count(
         all_runs(partition_records(IN_RUNS, data, [], 7))
 
 
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_records_of_ours_before_a_batch_that_cannot_be_read_are_taken_first(damage: tuple[int, bytes]) -> None:
+    before = encoded(Batch(((1, b"k", b"v"),) * 2), 5)[0]
+    waiting = deque(partition_records(IN_RUNS, before + unreadable(3, *damage, 7), [], 5))
+    assert [offset for run in unpack.take_runs(waiting) for offset in run.offsets.tolist()] == [5, 6]
+    with pytest.raises(inflate.BatchDamaged, match="before offset 10: a record batch is damaged"):
+        unpack.take_runs(waiting)
+
+
 def test_a_batch_that_cannot_be_read_makes_no_end_of_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     data = unreadable(3, 0, b"\x0a" + bytes(40), 7)
     monkeypatch.setattr(unpack, "MOST_REFUSED", 2)

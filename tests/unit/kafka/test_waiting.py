@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
+from movie_stream.kafka.batches.inflate import BatchDamaged
 from movie_stream.kafka.batches.unpack import FetchedBatch
 from movie_stream.kafka.fetch import waiting as module
 from movie_stream.kafka.fetch.waiting import CHUNK_EVERY_S, FEW_BYTES, FEW_RECORDS, WaitingBatches
@@ -29,24 +32,35 @@ def batch(first: int, values: list[bytes]) -> FetchedBatch:
     return FetchedBatch(data, first, first, f"batch at {first}", 2, len(values), set())
 
 
+def damaged(first: int) -> FetchedBatch:
+    found = batch(first, [b"x"])
+    found.data[22] = 4  # compressed by Zstandard, which it is not
+    return found
+
+
+def taken(waiting: WaitingBatches, partitions: Collection[str]) -> dict[str, tuple[int | None, int, list[int]]]:
+    """The position before, the one after and the offsets of what is due of these partitions."""
+    return {
+        tp: (begin, end, [offset for run in runs for offset in run.offsets.tolist()])
+        for tp, (begin, end, runs) in waiting.take_due(partitions).items()
+    }
+
+
 def test_views_are_taken_apart_while_they_are_few(clock: Clock) -> None:
     waiting = WaitingBatches(lambda tp: tp == VIEWS)
     both = {VIEWS, OTHERS}
     waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
     assert waiting.due(both) == [VIEWS], "after a while without any"
     assert waiting.due({OTHERS}) == []
-    assert [chunk.offsets.tolist() for chunk in waiting.take(VIEWS)[2]] == [[0]]
+    assert taken(waiting, both) == {VIEWS: (0, 1, [0])}
     for first in (1, 3):
         waiting.add(VIEWS, [batch(first, [b"{}", b"{}"])], first + 2)
         waiting.add(OTHERS, [batch(first, [b"x"])], first + 1)
-        assert waiting.due(both) == [OTHERS]
-        waiting.take(OTHERS)
+        assert list(taken(waiting, both)) == [OTHERS]
         assert waiting.due(both) == []
     assert waiting.next_due_s(both) == clock.now_s + CHUNK_EVERY_S
     clock.now_s += CHUNK_EVERY_S
-    assert waiting.due(both) == [VIEWS]
-    begin, end, [chunk] = waiting.take(VIEWS)
-    assert (begin, end, chunk.offsets.tolist()) == (1, 5, [1, 2, 3, 4])
+    assert taken(waiting, both) == {VIEWS: (1, 5, [1, 2, 3, 4])}
     assert VIEWS not in waiting
 
 
@@ -57,7 +71,7 @@ def test_few_views_of_all_partitions_are_taken_together(clock: Clock) -> None:
     for tp, taken_s in (("a", 0.0), ("b", CHUNK_EVERY_S / 4), ("c", CHUNK_EVERY_S * 3 / 4)):
         clock.now_s = 100.0 + taken_s
         waiting.add(tp, [batch(0, [b"{}"])], 1)
-        waiting.take(tp)
+        taken(waiting, {tp})
     for tp in sorted(partitions):
         waiting.add(tp, [batch(1, [b"{}"])], 2)
     clock.now_s = 100.0 + CHUNK_EVERY_S
@@ -68,7 +82,7 @@ def test_few_views_of_all_partitions_are_taken_together(clock: Clock) -> None:
 def test_partials_bring_no_views_along_that_are_not_due(clock: Clock) -> None:
     waiting = WaitingBatches(lambda tp: tp == VIEWS)
     waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
-    waiting.take(VIEWS)
+    taken(waiting, {VIEWS})
     waiting.add(VIEWS, [batch(1, [b"{}"])], 2)
     waiting.add(OTHERS, [batch(0, [b"x"])], 1)
     waiting.add("more", [batch(0, [b"x"])], 1)
@@ -82,7 +96,7 @@ def test_partials_bring_no_views_along_that_are_not_due(clock: Clock) -> None:
 def test_many_views_are_taken_at_once(clock: Clock, values: list[bytes]) -> None:
     waiting = WaitingBatches(lambda tp: True)
     waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
-    waiting.take(VIEWS)
+    taken(waiting, {VIEWS})
     waiting.add(VIEWS, [batch(1, values)], 1 + len(values))
     assert waiting.due({VIEWS}) == [VIEWS]
 
@@ -92,9 +106,25 @@ def test_what_does_not_fit_into_a_chunk_waits_behind_others(clock: Clock, monkey
     waiting = WaitingBatches(lambda tp: False)
     waiting.add(VIEWS, [batch(at, [b"a", b"b"]) for at in (0, 2, 4)], 6)
     waiting.add(OTHERS, [batch(0, [b"x"])], 1)
-    taken = []
-    while due := waiting.due({VIEWS, OTHERS}):
-        tp = due[0]
-        begin, end, runs = waiting.take(tp)
-        taken.append((tp, begin, end, [offset for run in runs for offset in run.offsets.tolist()]))
-    assert taken == [(VIEWS, 0, 2, [0, 1]), (OTHERS, 0, 1, [0]), (VIEWS, 2, 4, [2, 3]), (VIEWS, 4, 6, [4, 5])]
+    found = list(iter(lambda: taken(waiting, {VIEWS, OTHERS}), {}))
+    both = {VIEWS: (0, 2, [0, 1]), OTHERS: (0, 1, [0])}
+    assert found == [both, {VIEWS: (2, 4, [2, 3])}, {VIEWS: (4, 6, [4, 5])}]
+
+
+def test_a_batch_that_cannot_be_unpacked_is_raised_after_what_was_taken_before_it(clock: Clock) -> None:
+    waiting = WaitingBatches(lambda tp: tp == VIEWS)
+    waiting.add(VIEWS, [batch(0, [b"{}"])], 1)
+    waiting.add(OTHERS, [batch(0, [b"x"]), damaged(1)], 2)
+    waiting.add("more", [batch(0, [b"x"])], 1)
+    both = {VIEWS, OTHERS, "more"}
+    assert taken(waiting, both) == {VIEWS: (0, 1, [0]), OTHERS: (0, 1, [0]), "more": (0, 1, [0])}
+    waiting.add("more", [batch(1, [b"x"])], 2)
+    waiting._waiting = dict(reversed(waiting._waiting.items()))
+    assert taken(waiting, both) == {"more": (1, 2, [1])}
+    for _ in range(2):
+        assert waiting.due(both) == [OTHERS]
+        assert OTHERS in waiting
+        with pytest.raises(BatchDamaged, match="batch at 1"):
+            waiting.take_due(both)
+    waiting.clear()
+    assert taken(waiting, both) == {}
