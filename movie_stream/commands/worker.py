@@ -25,6 +25,9 @@ def work(settings: Settings, *, until_end: bool) -> None:
     logs.set_up(settings.log_level)
     sys.argv = sys.argv[:1]  # Faust reads it when it is imported
     gc.disable()  # what is imported stays: to look for garbage in it, now or later, would take a fifth of the start
+    from movie_stream.kernels.compiled import compile_soon
+
+    compile_soon()
     from aiokafka import TopicPartition
 
     from movie_stream.agents.flush_schedule import UNTIL_END

@@ -17,13 +17,27 @@ AT_ONCE: Final = 2
 _LOOK_EVERY_S: Final = 0.05
 
 
+_early: Final[list[_Child]] = []
+
+
+def start_early() -> None:
+    """Starts the processes: they import Numba, which takes a while, before there is a kernel to ask them for."""
+    _early.extend(_Child() for _ in range(AT_ONCE - len(_early)))
+
+
+def end_early() -> None:
+    """Ends those that were started early, and not asked for anything."""
+    while _early:
+        _early.pop().end()
+
+
 def compiled(names: Sequence[str], stopped: Event) -> Iterator[tuple[str, bytes]]:
     """The object files of kernels, by their names, each as soon as it is compiled; the first ones are begun first.
 
     It ends early once `stopped` is set. However it ends, no process is left. Raises KernelRefused.
     """
     waiting = list(reversed(names))
-    children = [_Child() for _ in range(min(AT_ONCE, len(waiting)))]
+    children = [_early.pop() if _early else _Child() for _ in range(min(AT_ONCE, len(waiting)))]
     try:
         with DefaultSelector() as selector:
             for child in children:
@@ -39,6 +53,7 @@ def compiled(names: Sequence[str], stopped: Event) -> Iterator[tuple[str, bytes]
     finally:
         for child in children:
             child.end()
+        end_early()
 
 
 class _Child:

@@ -162,6 +162,12 @@ def part(python: Callable[P, R]) -> Kernel[P, R]:
     return Kernel(python, exported=False)
 
 
+def compile_soon() -> None:
+    """Prepares compiling, if no kernel is stored; `compile_imported` is to follow, once all is imported."""
+    if COMPILED and store.numba_version() and not any(folder.is_dir() for folder in store.folders()):
+        children.start_early()
+
+
 def compile_imported(started: Callable[[int], None] | None = None, stopped: Event | None = None) -> int:
     """Compiles the kernels of all imported modules, and loads those that are stored; returns how many were compiled.
 
@@ -177,6 +183,7 @@ def compile_imported(started: Callable[[int], None] | None = None, stopped: Even
                 else:
                     one.load(code)
         if not missing:
+            children.end_early()
             machine_code.release_linker()
             return 0
         if not store.numba_version():

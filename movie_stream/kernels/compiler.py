@@ -54,10 +54,16 @@ class _Library(AOTCodeLibrary):  # type: ignore[misc]
     def get_pointer_to_function(self, _name: str) -> int:
         return 0  # nothing is run here
 
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self.codegen._data_layout
+
     def _optimize_final_module(self) -> None:
-        """Optimizes only what is to be an object file, once it is linked with all that it calls."""
+        """Optimizes only what is to be an object file, once it is linked with all that it calls, and once: without
+        Numba's runtime there are no references to arrays that a first pass would have to find.
+        """
         if self.name.startswith(_ENTRY):
-            super()._optimize_final_module()
+            passes, builder = self.codegen._module_pass_manager()
+            passes.run(self._final_module, builder)
 
 
 class _Codegen(AOTCPUCodegen):  # type: ignore[misc]

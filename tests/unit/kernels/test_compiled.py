@@ -105,6 +105,21 @@ assert resident_kb and sum(map(int, resident_kb)) < 4_000, resident_kb
 """
 """Before others are linked, by SIZE."""
 
+EARLY: Final = """
+import psutil
+from movie_stream.kernels import children
+from movie_stream.kernels.compiled import compile_imported, compile_soon
+from movie_stream.kernels import strings
+compile_soon()
+early = psutil.Process().children()
+print(len(early), end=" ")
+children.start_early()  # as if another process stored all meanwhile
+print(compile_imported() > 0, end=" ")
+assert not psutil.Process().children()
+assert not any(child.is_running() for child in early)
+"""
+SOON: Final = "import psutil, signal; from movie_stream.kernels.compiled import compile_soon; compile_soon()"
+
 NO_NUMBA: Final = """
 import importlib.metadata as m, importlib.util as u
 found, u.find_spec = u.find_spec, lambda name: None if name == 'numba' else found(name)
@@ -219,6 +234,20 @@ def test_what_cannot_be_compiled_is_an_error(package: Path, tmp_path: Path) -> N
     assert out.startswith("Compiling ")
     assert re.fullmatch(r"error: the loop \w+\.\w+ cannot be compiled: .* exit code 7; .+\n", error)
     assert process.returncode == 1
+
+
+def test_processes_that_are_started_early_compile_or_end(package: Path, tmp_path: Path) -> None:
+    assert said(run(package, tmp_path / "cache", EARLY + SIZE)) == "2 True True False 4"
+    assert said(run(package, tmp_path / "cache", EARLY + SIZE)) == "0 False True True 4"
+    with (package / "kernels" / "compiler.py").open("a") as changed:
+        changed.write("# so nothing of it is stored\n")
+    without_numba = run(package, tmp_path / "cache", f"{NO_NUMBA}{SOON}; print(psutil.Process().children())")
+    assert said(without_numba) == "[]"
+    process = run(package, tmp_path / "cache", f"{SOON}; signal.pause()")
+    children = children_of(process)
+    process.kill()
+    process.communicate(timeout=60)
+    assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
