@@ -342,6 +342,7 @@ class Owner(ABC, Generic[S]):
                 raise WorkerFailed(
                     what=f"another worker has taken over {self.topic}, partition {partition}", cause=error
                 ) from error
+            return  # it went while the flush waited
         except BaseException:
             self._drop(partition, owned)  # it is no longer whole
             raise

@@ -455,11 +455,12 @@ def _warn_misnumbered(batch: FetchedBatch) -> None:
 
 
 def chunks(partition: int, start: int, end: int, found: Sequence[Records]) -> Iterator[Chunk]:
-    """The runs as chunks that together cover start <= offset < end; at least one chunk."""
+    """The runs as chunks that together cover start <= offset < end; at least one chunk. Raises BatchDamaged."""
     ends = [*(int(run.offsets[0]) for run in found[1:]), end]
     for run, until in zip(found or [plain_run([])], ends, strict=True):
-        if len(run.offsets) and not start <= run.offsets.min() <= run.offsets.max() < until:
-            what = f"records stand outside of the offsets {start} to {until - 1}, which were fetched"
+        offsets = run.offsets
+        if len(offsets) and not (start <= offsets[0] and offsets[-1] < until and (np.diff(offsets) > 0).all()):
+            what = f"records stand outside of the offsets {start} to {until - 1}, which were fetched, or out of order"
             raise BatchDamaged(what=what, location=f"partition {partition}")
         yield Chunk.of(run, partition, start, until)
         start = until

@@ -138,11 +138,23 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             if taken := self._waiting.take_due(active_partitions):
                 found = {TP(tp.topic, tp.partition): runs for tp, runs in taken.items()}
                 return self._moved(assignment, active_partitions) | found
+            if self._waiting.refused:  # what it comes after waits, and is of partitions that are paused
+                await asyncio.sleep(max(until_s - monotonic(), 0.0))
+                return {}
             rest_s = max(min(until_s, self._waiting.next_due_s(active_partitions)) - monotonic(), 0.0)
+            fetched, refused = dict[Any, Any](), None
             with consumer._fetcher._subscriptions.fetch_context():
-                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=rest_s, max_records=None)
+                try:
+                    fetched = await consumer._fetcher.fetched_records(
+                        active_partitions, timeout=rest_s, max_records=None
+                    )
+                except BatchRefused as error:
+                    refused = error
             if not assignment.active:
                 return {}  # these may be of the next one, whose seek waits for this fetch and so brings them again
+            if refused:
+                self._waiting.refuse(refused)
+                continue
             for tp in fetched:
                 if fetched[tp]:
                     # After the batches that wait, if it was paused and was resumed.
@@ -153,6 +165,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     def _moved(self, assignment: Any, active_partitions: set[TP]) -> dict[TP, Runs]:
         """The positions of the partitions of which nothing waits: they move past records that nobody gets."""
         found: dict[TP, Runs] = {}
+        if self._waiting.refused:
+            return found  # of one of them something is refused
         for tp in assignment.tps & active_partitions:
             state = assignment.state_value(tp)
             if state.has_valid_position and tp not in self._waiting:
@@ -304,8 +318,12 @@ class ChunkConsumer(driver.Consumer):
         return self._ahead.popleft().result()
 
     async def _fetch(self) -> dict[TP, Any]:
-        """The next records, if some arrive within FETCH_WITHIN_S."""
-        partitions = self._get_active_partitions()
+        """The next records, if some arrive within FETCH_WITHIN_S.
+
+        Those of partitions that are active now: Faust changes its own set when one is paused, and for aiokafka an empty
+        one means all.
+        """
+        partitions = set(self._get_active_partitions())
         if not partitions or not self.flow_active:
             await self.sleep(FETCH_WITHIN_S)
             return {}

@@ -35,8 +35,6 @@ class _Waiting:
     records: int
     size: int
     """In bytes, as received."""
-    refused: BatchRefused | None = None
-    """Why the first batch cannot be unpacked, if that was tried already."""
 
 
 class WaitingBatches:
@@ -47,6 +45,8 @@ class WaitingBatches:
         self._is_of_views = is_of_views
         self._waiting: dict[Any, _Waiting] = {}  # those that have waited longest come first
         self._taken_s: dict[Any, float] = {}
+        self.refused: BatchRefused | None = None
+        """Why a batch behind those that wait cannot be unpacked."""
 
     def __contains__(self, tp: Any) -> bool:
         return tp in self._waiting
@@ -63,9 +63,12 @@ class WaitingBatches:
     def due(self, partitions: Collection[Any]) -> list[Any]:
         """Those of these partitions whose batches are to be taken now: the one whose batches have waited longest; and
         if it has few records, all others with few that are due. Those of views come along up to half an interval early.
+        If a batch was refused, all of them.
         """
         now_s = monotonic()
         waiting = [tp for tp in [*self._waiting] if tp in partitions]
+        if self.refused:
+            return waiting
         first = next((tp for tp in waiting if self._due_s(tp) <= now_s), None)
         if first is None:
             return []
@@ -79,7 +82,7 @@ class WaitingBatches:
         return min((self._due_s(tp) for tp in self._waiting if tp in partitions), default=float("inf"))
 
     def _due_s(self, tp: Any) -> float:
-        if not self._is_of_views(tp) or not self._has_few(tp) or self._waiting[tp].refused:
+        if not self._is_of_views(tp) or not self._has_few(tp):
             return 0.0
         return self._taken_s.get(tp, 0.0) + CHUNK_EVERY_S
 
@@ -91,29 +94,29 @@ class WaitingBatches:
         """Unpacks the batches of these partitions that are due, of each as many as fit into a chunk; the others wait
         behind those of other partitions.
 
-        Raises BatchRefused, for the first one only: if it is another one whose batch cannot be unpacked, what was taken
-        before it is returned, and the next call raises.
+        Raises BatchRefused once all that waited before the batch, of any partition, was taken.
         """
         taken: dict[Any, Runs] = {}
-        for tp in self.due(partitions):
-            try:
-                taken[tp] = self._take(tp)
-            except BatchRefused as error:
-                if not taken:
-                    raise
-                self._waiting[tp].refused = error
-                break
+        while not taken and (due := self.due(partitions)):
+            for tp in due:
+                try:
+                    taken[tp] = self._take(tp)
+                except BatchRefused as error:
+                    self.refuse(error)
+        if self.refused and not taken and not self._waiting:
+            raise self.refused
         return taken
 
+    def refuse(self, error: BatchRefused) -> None:
+        """Notes that the batch behind those that wait cannot be unpacked. Nothing may be added any more."""
+        self.refused = self.refused or error
+
     def _take(self, tp: Any) -> Runs:
-        """Raises BatchRefused."""
-        waiting = self._waiting[tp]
-        if waiting.refused:
-            raise waiting.refused
+        """Raises BatchRefused; nothing of the partition waits then."""
+        waiting = self._waiting.pop(tp)
         begin, end = waiting.batches[0].begin, waiting.end
-        found = take_runs(waiting.batches, of_views=self._is_of_views(tp))
         self._taken_s[tp] = monotonic()
-        del self._waiting[tp]
+        found = take_runs(waiting.batches, of_views=self._is_of_views(tp))
         if waiting.batches:
             end = waiting.batches[0].begin
             self.add(tp, waiting.batches, waiting.end)
@@ -122,3 +125,4 @@ class WaitingBatches:
     def clear(self) -> None:
         """Drops all batches; only while nothing is being fetched."""
         self._waiting.clear()
+        self.refused = None

@@ -20,6 +20,7 @@ from movie_stream.aggregates.accumulator import Accumulator, OffsetGap, Rules
 from movie_stream.app import create_app
 from movie_stream.events.chunk import Chunk
 from movie_stream.kafka.batches import headers, unpack
+from movie_stream.kafka.batches.inflate import BatchDamaged
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
 from movie_stream.kafka.fetch.waiting import WaitingBatches
@@ -316,6 +317,71 @@ async def test_a_partition_that_is_restored_holds_up_no_other_and_begins_at_its_
             while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
                 found.append(await anext(chunks))
     assert_once(found)
+
+
+async def test_a_partition_that_is_restored_while_all_others_are_paused_is_counted_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For aiokafka, an empty set of partitions to fetch means all."""
+    async with consumer(settings, monkeypatch) as opened:
+        kept, fetcher, found = TP(settings.kafka_topic, 0), opened.fetching._fetcher, list[Chunk]()
+        fetch, fetches = fetcher.fetched_records, 0
+
+        async def paused_within(partitions: Any, **options: Any) -> Any:
+            nonlocal fetches
+            fetches += 1
+            opened.pause_partitions([kept])
+            await asyncio.sleep(options["timeout"])  # as for records of a partition that has none
+            return await fetch(partitions, **options)
+
+        opened.lacking = {TP(settings.kafka_topic, partition) for partition in (1, 2)}
+        opened.may_restore.clear()
+        await opened.sought()
+        async with aclosing(opened.chunks()) as chunks:
+            while {chunk.partition for chunk in found if chunk.end == END} != {0}:
+                found.append(await anext(chunks))
+            monkeypatch.setattr(fetcher, "fetched_records", paused_within)
+            while fetches < 3:
+                if opened._active_partitions is not None and kept not in opened._active_partitions:
+                    opened.resume_partitions([kept])
+                await opened._fetched()
+            assert {tp.partition for tp in opened._thread._waiting._waiting} <= {0}
+            monkeypatch.setattr(fetcher, "fetched_records", fetch)
+            opened.may_restore.set()
+            while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
+                found.append(await anext(chunks))
+    assert_once(found)
+
+
+async def test_what_was_fetched_before_a_damaged_batch_is_counted_before_it_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few views wait for a while: a batch of which not even the checksum is right may be found meanwhile."""
+    damaged = BatchDamaged(what="its checksum is wrong", location="somewhere")
+    async with consumer(settings, monkeypatch) as opened:
+        opened.transport.topics_of_views = frozenset({settings.kafka_topic})
+        fetcher, found, refusals = opened.fetching._fetcher, list[Chunk](), list[Any]()
+        fetch, fetched = fetcher.fetched_records, set[int]()
+
+        async def damaged_at_the_end(partitions: Any, **options: Any) -> Any:
+            if fetched == {*PARTITIONS}:
+                raise damaged
+            records = await fetch(partitions, **options)
+            fetched.update(tp.partition for tp in records if records[tp])
+            return records
+
+        async def refuse(error: BatchDamaged, given: Mapping[TP, int]) -> None:
+            refusals.append((error, given))
+
+        opened.transport.refuse = refuse
+        monkeypatch.setattr(fetcher, "fetched_records", damaged_at_the_end)
+        await opened.sought()
+        with pytest.raises(BatchDamaged, match="its checksum is wrong"):
+            async with aclosing(opened.chunks()) as chunks:
+                async for chunk in chunks:
+                    found.append(chunk)
+    assert_once(found)
+    assert refusals == [(damaged, {TP(settings.kafka_topic, partition): END for partition in PARTITIONS})]
 
 
 async def test_a_rebalance_ends_the_restoring(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -366,6 +366,8 @@ def test_a_chunk_holds_no_offset_outside_of_it() -> None:
     for start, end in ((11, 13), (10, 12)):
         with pytest.raises(inflate.BatchDamaged, match="records stand outside of the offsets"):
             list(unpack.chunks(3, start, end, [run]))
+    with pytest.raises(inflate.BatchDamaged, match="out of order"):
+        list(unpack.chunks(3, 10, 13, [run.take(np.array([0, 1, 1, 2]))]))
 
 
 def unreadable(records: int, codec: int, body: bytes, base: int) -> bytes:

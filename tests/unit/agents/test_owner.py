@@ -567,13 +567,18 @@ async def test_a_flush_that_fails_ends_the_flushes_with_its_error() -> None:
         await asyncio.wait_for(agent.run_flushes(), 30)
 
 
-async def test_a_flush_ends_when_its_partition_goes_while_mongodb_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("checkpoint", [False, True])
+async def test_a_flush_ends_when_its_partition_goes_while_mongodb_is_away(
+    monkeypatch: pytest.MonkeyPatch, checkpoint: bool
+) -> None:
     monkeypatch.setattr("movie_stream.agents.mongo_requests.RETRY_AT_FIRST_S", 0.001)
     monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
     broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=10**9)
     agent = publish(broker, group, sink)
-    owned = own(agent, log)
-    agent.apply(chunk_of(0, 0, partials()))
+    messages = partials()
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=len(messages))
+    owned = own(agent, log) if checkpoint else agent.owned[0]
+    agent.apply(chunk_of(0, 0, messages))
     async with owned.lock:
         flushing = asyncio.create_task(agent._flush(0, owned))
         await agent.leave([0], ends=True)
@@ -588,11 +593,16 @@ async def test_too_many_waiting_documents_pause_the_partition_until_they_are_wri
     monkeypatch.setattr("movie_stream.agents.publish.DIRTY_AT_MOST", 3)
     broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=0)
     agent = publish(broker, group, sink)
-    owned = own(agent, log)
-    agent.apply(chunk_of(0, 0, partials()))
+    messages = partials()
+    group.ends[TOPICS.partials, 0] = 1_000  # a backlog: without a pause, documents of open windows would wait
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=1_000)
+    owned = agent.owned[0]
+    agent.apply(chunk_of(0, 0, messages))
     assert group.paused == [(0, True)]
     await agent._flush(0, owned)
     assert group.paused == [(0, True), (0, False)]
+    assert (log.end, len(owned.table.state.dirty)) == (0, 0)
+    assert sink.written
 
 
 async def test_rows_that_are_new_are_bounded_until_they_are_sent_and_what_is_over_is_dropped_unsaved(
