@@ -140,6 +140,24 @@ install it with: pip install 'movie-stream[fast]', or set NUMBA_DISABLE_JIT=1 to
         )
 
 
+class KernelsNotStored(MovieStreamError):
+    """None of the folders for compiled loops, `where`, can be written to, so every start compiles them again.
+
+    What to do: run `python -m movie_stream.kernels` as a user who may write to one of them, or set `XDG_CACHE_HOME` to
+    a folder that the workers' user may write to.
+
+    >>> print(KernelsNotStored(where="/usr/lib/kernels or /home/u/.cache/kernels"))
+    compiled loops cannot be stored in /usr/lib/kernels or /home/u/.cache/kernels, so every start compiles them again, \
+which takes some seconds; set XDG_CACHE_HOME to a folder that can be written to
+    """
+
+    def __init__(self, *, where: str) -> None:
+        super().__init__(
+            f"compiled loops cannot be stored in {where}, so every start compiles them again, which takes some "
+            "seconds; set XDG_CACHE_HOME to a folder that can be written to"
+        )
+
+
 class KernelRefused(MovieStreamError):
     """Numba is installed, and the process that compiles the loop `kernel` with it has failed.
 

@@ -22,13 +22,13 @@ from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.figures import lengths_ms
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.embedded.broker import CLUSTER_PREFIX
-from movie_stream.errors import BrokerForbids, BrokerRefused
+from movie_stream.errors import BrokerForbids, BrokerRefused, KernelsNotStored
 from movie_stream.kafka.cluster import agents, client, configs, permissions, topics
 from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.admin import Admin
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import BATCH_BYTES, Broker
-from movie_stream.kernels.compiled import COMPILED, compile_imported
+from movie_stream.kernels.compiled import COMPILED, compile_imported, require_stored
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.mongo.client import Database, opened
@@ -134,7 +134,10 @@ async def _ready_kernels() -> None:
         )
     stopped = Event()
     try:
-        await asyncio.to_thread(compile_imported, started, stopped)
+        if await asyncio.to_thread(compile_imported, started, stopped):
+            require_stored()
+    except KernelsNotStored as error:
+        logger.warning("%s", error)
     finally:
         stopped.set()
 

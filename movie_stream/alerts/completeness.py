@@ -17,6 +17,7 @@ from bson.objectid import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from movie_stream.aggregates.document_keys import WindowKey
 from movie_stream.alerts.frontier import MINUTE_MS
 from movie_stream.alerts.rules import HOUR_MS
 from movie_stream.events.timestamps import datetime_of
@@ -31,8 +32,6 @@ from movie_stream.mongo.client import (
 )
 from movie_stream.mongo.client import Collection as Stored
 
-WindowKey = tuple[str, int]
-"""A collection, and a window's start."""
 _ATTEMPTS: Final = 20
 
 

@@ -9,7 +9,7 @@ from signal import SIGINT
 
 from movie_stream import kernels
 from movie_stream.errors import MovieStreamError
-from movie_stream.kernels.compiled import COMPILED, compile_imported
+from movie_stream.kernels.compiled import COMPILED, compile_imported, require_stored
 
 
 def main() -> None:
@@ -24,6 +24,7 @@ def main() -> None:
         count = compile_imported(
             lambda missing: print(f"Compiling {missing} kernels; this takes some seconds.", flush=True)
         )
+        require_stored()
     except KeyboardInterrupt:
         sys.exit(128 + SIGINT)
     except MovieStreamError as error:

@@ -12,6 +12,7 @@ raises IndexError instead of reading elsewhere.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from functools import cached_property
@@ -22,9 +23,11 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.errors import KernelsMissing
+from movie_stream.errors import KernelsMissing, KernelsNotStored
 from movie_stream.kernels import children, machine_code, store
 from movie_stream.kernels.machine_code import Array
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +46,6 @@ Ints32Out = Ints32
 WordsOut = Words
 Words32Out = Words32
 BoolsOut = Bools
-WordPairsOut = WordPairs
 IntColumns = NDArray[np.int64]
 """A row for each column."""
 IntColumnsOut = IntColumns
@@ -102,7 +104,7 @@ class Kernel(Generic[P, R]):
                 elif (code := store.read(self.name)) is not None:
                     self.load(code)
                 else:
-                    compile_imported()
+                    compile_imported(_announce)
         assert self._run is not None
         return self._run
 
@@ -166,6 +168,17 @@ def compile_soon() -> None:
     """Prepares compiling, if no kernel is stored; `compile_imported` is to follow, once all is imported."""
     if COMPILED and store.numba_version() and not any(folder.is_dir() for folder in store.folders()):
         children.start_early()
+
+
+def require_stored() -> None:
+    """Raises KernelsNotStored unless the kernels of all imported modules are stored."""
+    if any(store.read(one.name) is None for one in _ALL):
+        raise KernelsNotStored(where=" or ".join(map(str, store.folders())) or "any folder")
+
+
+def _announce(count: int) -> None:
+    """For commands: it is seen without a log, too."""
+    logger.warning("compiling %d loops for this machine, once; it takes some seconds", count)
 
 
 def compile_imported(started: Callable[[int], None] | None = None, stopped: Event | None = None) -> int:

@@ -37,12 +37,16 @@ def write(name: str, code: bytes) -> None:
     for folder in folders():
         try:
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                file.write(_checksum(code) + f" {numba_version()}\n".encode() + code)
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(folder / f"{name}.o")
+            _, written = tempfile.mkstemp(dir=folder)
         except OSError:
-            continue  # read-only, or full
+            continue  # read-only
+        try:
+            Path(written).write_bytes(_checksum(code) + f" {numba_version()}\n".encode() + code)
+            Path(written).chmod(0o644)
+            Path(written).replace(folder / f"{name}.o")
+        except OSError:
+            Path(written).unlink(missing_ok=True)  # the disk is full
+            continue
         return
 
 
@@ -55,7 +59,17 @@ def folders() -> list[Path]:
     kept = [_FOLDER / "__pycache__" / f"kernels-{_digest()}"]
     if user is not None:
         kept.append(Path(user) / "movie-stream" / f"kernels-{_digest()}")
-    return [folder for folder in kept if not folder.exists() or folder.stat().st_uid in (0, os.getuid())]
+    return [folder for folder in kept if _is_trusted(folder)]
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Whether it is ours, or there is none yet; not if we may not look."""
+    try:
+        return folder.stat().st_uid in (0, os.getuid())
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 @cache

@@ -100,6 +100,7 @@ def _said() -> Iterator[MovieStreamError]:
     yield errors.OutOfMemory(what="no 4,096 bytes for an array", remedy="raise ulimit -v")
     yield errors.OutOfDescriptors(limit=20)
     yield errors.KernelsMissing(count=1, kernel="records.find_records")
+    yield errors.KernelsNotStored(where="/usr/lib/kernels or /home/u/.cache/kernels")
     yield errors.KernelRefused(kernel="records.find_records", code=-9)
     yield errors.OutputFailed(what="standard output", cause=FULL)
     yield errors.EmbeddedUnavailable(what="Kafka broker", variable="KAFKA_BOOTSTRAP_SERVERS")

@@ -127,40 +127,44 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], within_s: float | None
     ) -> dict[Any, Any]:
         until_s = monotonic() + (within_s or 0.0)
-        while True:
-            if not self.consumer.flow_active:
-                return {}
+        while self.consumer.flow_active:
             if consumer._closed or consumer._fetcher._closed:
                 raise ConsumerStoppedError()
             assignment = consumer._subscription.subscription.assignment
             if assignment is None:
-                return {}
+                break
             if taken := self._waiting.take_due(active_partitions):
                 found = {TP(tp.topic, tp.partition): runs for tp, runs in taken.items()}
                 return self._moved(assignment, active_partitions) | found
-            if self._waiting.refused:  # what it comes after waits, and is of partitions that are paused
+            if self._waiting.refused:  # what comes before it is of partitions that are paused
                 await asyncio.sleep(max(until_s - monotonic(), 0.0))
-                return {}
+                break
             rest_s = max(min(until_s, self._waiting.next_due_s(active_partitions)) - monotonic(), 0.0)
-            fetched, refused = dict[Any, Any](), None
-            with consumer._fetcher._subscriptions.fetch_context():
-                try:
-                    fetched = await consumer._fetcher.fetched_records(
-                        active_partitions, timeout=rest_s, max_records=None
-                    )
-                except BatchRefused as error:
-                    refused = error
-            if not assignment.active:
-                return {}  # these may be of the next one, whose seek waits for this fetch and so brings them again
-            if refused:
-                self._waiting.refuse(refused)
-                continue
-            for tp in fetched:
-                if fetched[tp]:
-                    # After the batches that wait, if it was paused and was resumed.
-                    self._waiting.add(tp, fetched[tp], assignment.state_value(tp).position)
+            if not await self._receive(consumer, assignment, active_partitions, rest_s):
+                break
             if not self._waiting.due(active_partitions) and monotonic() >= until_s:
                 return self._moved(assignment, active_partitions)
+        return {}
+
+    async def _receive(
+        self, consumer: aiokafka.AIOKafkaConsumer, assignment: Any, active_partitions: set[TP], within_s: float
+    ) -> bool:
+        """Adds the records that arrive to those that wait; False if the assignment has ended meanwhile."""
+        fetched, refused = dict[Any, Any](), None
+        with consumer._fetcher._subscriptions.fetch_context():
+            try:
+                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
+            except BatchRefused as error:
+                refused = error
+        if not assignment.active:
+            return False  # these may be of the next one, whose seek waits for this fetch and so brings them again
+        if refused is not None:
+            self._waiting.refuse(refused)
+        for tp in fetched:
+            if fetched[tp]:
+                # After the batches that wait, if it was paused and was resumed.
+                self._waiting.add(tp, fetched[tp], assignment.state_value(tp).position)
+        return True
 
     def _moved(self, assignment: Any, active_partitions: set[TP]) -> dict[TP, Runs]:
         """The positions of the partitions of which nothing waits: they move past records that nobody gets."""

@@ -144,12 +144,12 @@ def count(chunks: Iterable[Chunk]) -> dict[int, Accumulator]:
     return states
 
 
-async def until_all(opened: Consumer, found: list[Chunk]) -> None:
-    """Takes chunks until all partitions are read to their ends."""
+async def until_all(opened: Consumer, found: list[Chunk], ends: bool = True) -> None:
+    """Takes chunks until all partitions are read to their ends, or if it never `ends`, until an error."""
     async with aclosing(opened.chunks()) as chunks:
         async for chunk in chunks:
             found.append(chunk)
-            if {c.partition for c in found if c.end == END} == {*PARTITIONS}:
+            if ends and {c.partition for c in found if c.end == END} == {*PARTITIONS}:
                 return
 
 
@@ -377,9 +377,7 @@ async def test_what_was_fetched_before_a_damaged_batch_is_counted_before_it_is_r
         monkeypatch.setattr(fetcher, "fetched_records", damaged_at_the_end)
         await opened.sought()
         with pytest.raises(BatchDamaged, match="its checksum is wrong"):
-            async with aclosing(opened.chunks()) as chunks:
-                async for chunk in chunks:
-                    found.append(chunk)
+            await until_all(opened, found, ends=False)
     assert_once(found)
     assert refusals == [(damaged, {TP(settings.kafka_topic, partition): END for partition in PARTITIONS})]
 

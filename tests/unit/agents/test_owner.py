@@ -23,9 +23,10 @@ from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import accumulator as accumulator_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.document_keys import WindowKey
 from movie_stream.aggregates.groups import BLOCK_BYTES, Block
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.alerts.completeness import Completeness, WindowKey
+from movie_stream.alerts.completeness import Completeness
 from movie_stream.errors import WorkerFailed
 from movie_stream.events.chunk import chunk_of
 from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology

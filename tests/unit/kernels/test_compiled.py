@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from typing import Final
 import psutil
 import pytest
 
-from movie_stream.kernels import compiled
+from movie_stream.kernels import compiled, store
 
 INSTALLED: Final = Path(compiled.__file__).parents[1]
 SIZE: Final = """
@@ -188,7 +189,13 @@ def test_what_cannot_be_written_to_is_read_and_the_users_cache_is_written(packag
     assert {*stored(tmp_path / "cache")} >= STORED
     assert said(run(package, tmp_path / "cache")) == "True True 4"
     (tmp_path / "nowhere").touch()
-    assert said(run(package, tmp_path / "nowhere")) == "True False 4", "compiled, and kept by nobody"
+    nowhere = run(package, tmp_path / "nowhere", stderr=PIPE)
+    out, error = nowhere.communicate(timeout=200)
+    assert out == "True False 4\n", "compiled, and kept by nobody"
+    assert re.fullmatch(r"compiling \d+ loops for this machine, once; .+\n", error)
+    ahead = run(package, tmp_path / "nowhere", "import movie_stream.kernels.__main__ as m; m.main()", PIPE)
+    assert ahead.communicate(timeout=200)[1].startswith("error: compiled loops cannot be stored in ")
+    assert ahead.returncode == 1
 
 
 @pytest.mark.long
@@ -261,6 +268,35 @@ def test_a_signal_ends_the_compilation_at_once(package: Path, tmp_path: Path, si
     assert process.returncode != 0
     assert psutil.wait_procs(children, timeout=60)[1] == []
     assert not [path for path in package.rglob("*.o") if path.name in SLOWEST], "it did not wait for these"
+
+
+def test_a_disk_that_is_full_keeps_nothing_of_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "folders", lambda: [tmp_path / "kernels"])
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", half)
+        store.write("one.kernel", b"code")
+    assert [*(tmp_path / "kernels").iterdir()] == []
+    store.write("one.kernel", b"code")
+    assert store.read("one.kernel") == b"code"
+
+
+@pytest.mark.parametrize("what", [PermissionError, FileNotFoundError, NotADirectoryError])
+def test_a_home_that_may_not_be_entered_is_left_out(monkeypatch: pytest.MonkeyPatch, what: type[OSError]) -> None:
+    stat = Path.stat
+
+    def stated(path: Path) -> os.stat_result:
+        if path.is_relative_to("/home/of/another"):
+            raise what
+        return stat(path)
+
+    monkeypatch.setattr(Path, "stat", stated)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/home/of/another")
+    assert len(store.folders()) == (1 if what is PermissionError else 2)
 
 
 def test_arguments_are_checked(tmp_path: Path) -> None:
