@@ -1,6 +1,6 @@
 """The two agents: accumulate.py counts the views of each source partition, publish.py merges and writes documents.
 
-Both own partitions the same way (owner.py): restore on assignment, apply chunks, flush a few times a second, leave.
+Both own partitions the same way (owner.py): restore on assignment, apply chunks, flush when views arrive, leave.
 context.py holds what they share. group.py is the interface to the consumer group, and describes the path of a commit.
 flush_schedule.py schedules flushes, by the CPU time that they take. tally.py counts the work done, timings.py measures
 how long it took, and delay.py how long views waited for it. mongo_requests.py retries requests to MongoDB until it
