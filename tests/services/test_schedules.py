@@ -96,6 +96,8 @@ def test_the_storm_is_one() -> None:
         "write lost",
         "out of range",
         "revoked",
+        "is paused",
+        "goes on",
     ):
         assert any(happens in line for line in traces), happens
     back = [re.search(r": goes on at (\d+), saved up to (\d+)", line) for line in traces]

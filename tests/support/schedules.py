@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import pytest
 
+from movie_stream.agents import accumulate as accumulate_module
 from movie_stream.agents import context as context_module
 from movie_stream.agents import owner as owner_module
 from movie_stream.agents import publish as publish_module
@@ -226,7 +227,7 @@ class Process:
             at = state.position
             if at < log.start:
                 raise Dead("offset out of range")
-            if at < log.end and (self.world.draining or self.world.chance(0.7)):
+            if at < log.end and self.partition not in agent.paused and (self.world.draining or self.world.chance(0.7)):
                 start = max(log.start, at - self.world.rng.choice((0, 0, 0, 2)))
                 end = at + self.world.rng.choice(self.chunks)
                 values = log.get(start, log.end if self.world.draining else end)
@@ -272,7 +273,8 @@ class Group:
         """The group's commits are for monitoring: nothing here reads them."""
 
     def pause(self, topic: str, partition: int, pause: bool) -> None:
-        """Nothing here is ever too much."""
+        """What is paused is not read, see Process.read."""
+        self._world.note(topic, f"{partition} {'is paused' if pause else 'goes on'}")
 
     def end(self, topic: str, partition: int) -> int | None:
         """In some worlds there is a backlog all the time."""
@@ -458,6 +460,8 @@ class World:
     def __init__(self, seed: int, off: frozenset[str] = frozenset(), length: int = 300) -> None:
         self.rng, self.off, self._length = random.Random(seed), off, length
         self.has_backlog = seed % 3 == 2
+        self.is_tight = seed % 5 == 4
+        """Whether partitions are paused for little that was not sent."""
         self.results = tuple(self.rng.sample(RESULTS, 3))
         """Not all at once, for the sake of speed."""
         self._logs: dict[tuple[str, int], MemoryLog] = {}
@@ -678,7 +682,11 @@ class World:
         self.loop = Loop()
         asyncio._set_running_loop(self.loop)
         try:
-            yield
+            with pytest.MonkeyPatch.context() as patch:
+                if self.is_tight:
+                    patch.setattr(accumulate_module, "ROWS_AT_MOST", 0)
+                    patch.setattr(publish_module, "DIRTY_AT_MOST", 3)
+                yield
         finally:
             for process in self._processes:
                 process.kill()
