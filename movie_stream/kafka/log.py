@@ -29,16 +29,12 @@ from movie_stream.kafka.produce.large_records import LargeRecords
 from movie_stream.kafka.produce.one_record import STRONG, OneRecord
 from movie_stream.kafka.produce.values_batch import RECORD_BYTES, batch_of, grouped
 from movie_stream.settings import Settings
-from movie_stream.tables.log import LogTruncated, portions
+from movie_stream.tables.log import SENT_AT_ONCE, LogTruncated, portions
 
 logger = logging.getLogger(__name__)
 
 A_TURN_BYTES: Final = 1 << 14
 """Reading a record of more bytes gives other partitions a turn of the event loop, since loading it takes a while."""
-SENT_AT_ONCE: Final = 2 << 20
-"""Approximate bytes of records in flight to a partition, as many as a table appends at once: the producer holds two
-copies of them.
-"""
 BATCH_BYTES: Final = 1 << 20
 """The most bytes of a batch, unless its topic takes less: a partition takes one after the other."""
 BATCH_OVERHEAD_BYTES: Final = 256

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+SENT_AT_ONCE: Final = 2 << 20
+"""Approximate bytes of records in flight to a partition: the entries of a second mostly go at once. A table has the
+next portion in memory besides, and the frozen copy that they are encoded from; the producer holds two copies of them.
+"""
 
 
 class Log(Protocol):

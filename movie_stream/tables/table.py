@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from movie_stream.columnar.allocator import trim
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.claim import Claim
-from movie_stream.tables.log import Log, LogTruncated, portions
+from movie_stream.tables.log import SENT_AT_ONCE, Log, LogTruncated, portions
 
 
 class State(Protocol):
@@ -26,11 +26,6 @@ class State(Protocol):
 
 
 S = TypeVar("S", bound=State)
-
-SENT_AT_ONCE: Final = 2 << 20
-"""Approximate bytes of entries in flight to the log at a time: those of a second mostly go at once. The next portion is
-in memory besides, and the frozen copy that they are encoded from.
-"""
 
 TRIM_AFTER_BYTES: Final = 16 << 20
 """Bytes of entries read or written after which freed memory is returned to the OS: the next chunks then wait for it to

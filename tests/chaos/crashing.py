@@ -152,7 +152,7 @@ if __name__ == "__main__":
         publish_module.ROWS_IN_MEMORY = int(rows[0])  # type: ignore[misc]
         publish_module.BYTES_IN_MEMORY = 0  # type: ignore[misc]
     if "a batch of" in step:
-        table_module.SENT_AT_ONCE = 1  # type: ignore[misc]
+        table_module.SENT_AT_ONCE = 1  # type: ignore[attr-defined]
     if step != "none":
         crash_at(step, int(nth))
     sys.argv[1:] = ["worker"]
