@@ -28,6 +28,9 @@ from movie_stream.tables.table import Table
 logger = logging.getLogger(__name__)
 
 ALL_KNOWN_WITHIN_S: Final = 10.0
+"""The longest that a rebalance waits for a new leader to know its ends. Less than at the start, see runs/set_back.py:
+the whole group stands still.
+"""
 ASK_AGAIN_S: Final = 0.5
 MARKS_WITHIN_S: Final = 3.0
 """The longest that a rebalance waits for the marks in MongoDB."""
