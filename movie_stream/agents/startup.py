@@ -28,7 +28,7 @@ from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.admin import Admin
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import BATCH_BYTES, Broker
-from movie_stream.kernels.compiled import COMPILED, compile_imported, require_stored
+from movie_stream.kernels.compiled import COMPILED, COMPILING, compile_imported, require_stored
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.mongo.client import Database, opened
@@ -125,7 +125,7 @@ async def _ready_kernels() -> None:
     """Loads the compiled kernels, or compiles them before, once for all later starts."""
 
     def started(count: int) -> None:
-        logger.info("compiling %d kernels for this machine, once; it takes some seconds", count)
+        logger.info(COMPILING, count)
 
     if not COMPILED:
         logger.warning(

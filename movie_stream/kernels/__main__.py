@@ -22,7 +22,7 @@ def main() -> None:
             import_module(f"{kernels.__name__}.{module.name}")
     try:
         count = compile_imported(
-            lambda missing: print(f"Compiling {missing} kernels; this takes some seconds.", flush=True)
+            lambda missing: print(f"Compiling {missing} loops; it takes some seconds.", flush=True)
         )
         require_stored()
     except KeyboardInterrupt:
@@ -30,7 +30,7 @@ def main() -> None:
     except MovieStreamError as error:
         sys.exit(f"error: {error}")
     if not count:
-        print("All kernels are compiled already.")
+        print("All loops are compiled already.")
 
 
 if __name__ == "__main__":

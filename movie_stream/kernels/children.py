@@ -16,7 +16,6 @@ from movie_stream.errors import KernelRefused
 AT_ONCE: Final = 2
 _LOOK_EVERY_S: Final = 0.05
 
-
 _early: Final[list[_Child]] = []
 
 

@@ -76,6 +76,8 @@ def _can_be_compiled() -> bool:
 
 COMPILED: Final = _can_be_compiled()
 """Whether kernels run as machine code in this process."""
+COMPILING: Final = "compiling %d loops for this machine, once; it takes some seconds"
+"""The line of progress in a log."""
 _ALL: Final[list[Kernel[Any, Any]]] = []
 _LOCK: Final = RLock()
 
@@ -178,7 +180,7 @@ def require_stored() -> None:
 
 def _announce(count: int) -> None:
     """For commands: it is seen without a log, too."""
-    logger.warning("compiling %d loops for this machine, once; it takes some seconds", count)
+    logger.warning(COMPILING, count)
 
 
 def compile_imported(started: Callable[[int], None] | None = None, stopped: Event | None = None) -> int:

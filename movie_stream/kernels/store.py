@@ -37,9 +37,10 @@ def write(name: str, code: bytes) -> None:
     for folder in folders():
         try:
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _, written = tempfile.mkstemp(dir=folder)
+            descriptor, written = tempfile.mkstemp(dir=folder)
         except OSError:
             continue  # read-only
+        os.close(descriptor)
         try:
             Path(written).write_bytes(_checksum(code) + f" {numba_version()}\n".encode() + code)
             Path(written).chmod(0o644)

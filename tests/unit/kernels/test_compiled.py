@@ -277,12 +277,14 @@ def test_a_disk_that_is_full_keeps_nothing_of_a_kernel(tmp_path: Path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store, "folders", lambda: [tmp_path / "kernels"])
+    opened = psutil.Process().num_fds()
     with monkeypatch.context() as full:
         full.setattr(Path, "write_bytes", half)
         store.write("one.kernel", b"code")
     assert [*(tmp_path / "kernels").iterdir()] == []
     store.write("one.kernel", b"code")
     assert store.read("one.kernel") == b"code"
+    assert psutil.Process().num_fds() == opened
 
 
 @pytest.mark.parametrize("what", [PermissionError, FileNotFoundError, NotADirectoryError])
