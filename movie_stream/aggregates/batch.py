@@ -54,19 +54,6 @@ class Batch:
             numbers={name: number[rows] for name, number in self.numbers.items()},
         )
 
-    def concat(self, others: Batch) -> Batch:
-        """These views followed by the others."""
-        columns: dict[str, Any] = {
-            name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in _COLUMNS
-        }
-        return replace(
-            self,
-            **columns,
-            ids={name: np.concatenate([ids, others.ids[name]]) for name, ids in self.ids.items()},
-            names={name: spans.concat(others.names[name]) for name, spans in self.names.items()},
-            numbers={name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
-        )
-
     @cached_property
     def hashes(self) -> Mapping[str, Hashes]:
         """The stable hashes of movie_id and user_id."""

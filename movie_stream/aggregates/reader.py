@@ -7,11 +7,11 @@ import numpy as np
 from movie_stream.aggregates.batch import Batch
 from movie_stream.aggregates.local_time import LocalHours
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
-from movie_stream.columnar.columns import Ints
+from movie_stream.columnar.columns import Bools, Ints
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.contract import MISSING
 from movie_stream.events.event import Refusal, columns_of, decode, is_ahead
-from movie_stream.events.views import Views
+from movie_stream.events.views import Views, placeholders
 
 
 class Reader:
@@ -33,34 +33,37 @@ class Reader:
 
         Their users have no numbers yet, since a view may not count: see `add_users`.
         """
-        views, rows, genres = self._plain(chunk)
+        views, valid, genres = self._plain(chunk)
         refusals: list[Refusal] = []
-        if len(rows) < len(chunk):
-            rest = np.flatnonzero(~np.isin(np.arange(len(chunk)), rows))
+        rest = np.flatnonzero(~valid)
+        if len(rest):
             decoded = decode(chunk.values.take(rest).tolist(), chunk.times_ms[rest], self._future_tolerance_ms)
             refusals = [Refusal(int(rest[refusal.index]), refusal.reason) for refusal in decoded.refusals]
             if decoded.views:
-                others = columns_of(decoded.views)
-                rows = np.concatenate([rows, rest[decoded.index]])
-                genres = np.concatenate([genres, self._vocabulary.genre_ids(others.texts["genre"])])
-                order = np.argsort(rows, kind="stable")
-                views, rows, genres = views.concat(others).take(order), rows[order], genres[order]
+                others, rows = columns_of(decoded.views), rest[decoded.index]
+                views, valid[rows] = views.put(rows, others), True
+                genres[rows] = self._vocabulary.genre_ids(others.texts["genre"])
+        rows = np.flatnonzero(valid)
+        if len(rows) < len(chunk):
+            views, genres = views.take(rows), genres[rows]
         return self._batch(chunk, rows, views, genres), refusals
 
     def add_users(self, batch: Batch) -> None:
         """Adds the numbers of the users of these views; new users get new ones."""
         batch.ids["user_id"] = self._users.numbered(batch.names["user_id"])
 
-    def _plain(self, chunk: Chunk) -> tuple[Views, Ints, Ints]:
-        """The valid views among the plain records, their indices in the chunk, and the numbers of their genres."""
+    def _plain(self, chunk: Chunk) -> tuple[Views, Bools, Ints]:
+        """The views of the plain records, the mask of the valid ones, and the numbers of their genres; rows outside the
+        mask hold placeholders.
+        """
+        genres = np.zeros(len(chunk), np.int64)
         if chunk.plain is None:
-            return columns_of([]), np.zeros(0, np.int64), np.zeros(0, np.int64)
+            return placeholders(len(chunk)), np.zeros(len(chunk), np.bool_), genres
         views, plain = chunk.plain
-        rows = np.flatnonzero(plain & ~is_ahead(views.timestamp_ms, chunk.times_ms, self._future_tolerance_ms))
-        if len(rows) < len(plain):
-            views = views.take(rows)
-        genres, valid = self._vocabulary.look_up_genres(views.texts["genre"])
-        return (views, rows, genres) if valid.all() else (views.take(valid), rows[valid], genres[valid])
+        valid = plain & ~is_ahead(views.timestamp_ms, chunk.times_ms, self._future_tolerance_ms)
+        rows = slice(None) if valid.all() else np.flatnonzero(valid)
+        genres[rows], valid[rows] = self._vocabulary.look_up_genres(views.texts["genre"].take(rows))
+        return views, valid, genres
 
     def _batch(self, chunk: Chunk, rows: Ints, views: Views, genres: Ints) -> Batch:
         """The views of these rows of a chunk."""

@@ -100,20 +100,6 @@ class Spans(Sequence["bytes | None"]):
             np.concatenate([part.lengths for part in parts]),
         )
 
-    def concat(self, others: Spans) -> Spans:
-        """These strings and then the others."""
-        if not len(others):
-            return self
-        if self.text is others.text:
-            text, shift = self.text, 0
-        else:
-            text, shift = np.concatenate([self.text, others.text]), len(self.text)
-        return Spans(
-            text,
-            np.concatenate([self.begins, others.begins + shift]),
-            np.concatenate([self.lengths, others.lengths]),
-        )
-
     def tobytes(self) -> bytes:
         """All strings, one after the other; None is empty."""
         sizes = np.maximum(self.lengths, 0)
@@ -140,6 +126,37 @@ class Spans(Sequence["bytes | None"]):
         hashes = np.empty(len(self), np.uint64)
         stable_hashes(self.text, self.begins, self.lengths, hashes)
         return hashes
+
+
+def put(columns: Sequence[Spans], rows: Ints, others: Sequence[Spans]) -> list[Spans]:
+    """Columns in which these rows have the strings of other columns. Both share a buffer among them; so do the results:
+    a new one, with no more of the columns' buffer than their strings need.
+
+    >>> [column] = put([Spans.of([b"one", b"", b"three"])], np.array([1]), [Spans.of([b"two"])])
+    >>> list(column)
+    [b'one', b'two', b'three']
+    """
+    if not len(rows):
+        return list(columns)
+    begin = min(int(column.begins.min()) for column in columns) - len(PAD)
+    end = max(int((column.begins + column.lengths).max()) for column in columns) + len(PAD)
+    text = np.concatenate([columns[0].text[begin:end], others[0].text])
+    return [
+        Spans(
+            text,
+            replaced(column.begins - begin, rows, other.begins + (end - begin)),
+            replaced(column.lengths, rows, other.lengths),
+            None if column._hashes is None else replaced(column._hashes, rows, other.hashes()),
+        )
+        for column, other in zip(columns, others, strict=True)
+    ]
+
+
+def replaced(array: NDArray[Any], rows: Ints, values: NDArray[Any]) -> NDArray[Any]:
+    """The array with other values in these rows."""
+    changed = array.copy()
+    changed[rows] = values
+    return changed
 
 
 def joined(parts: Iterable[bytes | memoryview]) -> Bytes:

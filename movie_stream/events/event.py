@@ -121,9 +121,10 @@ def decode(
 
 
 def columns_of(views: Sequence[View]) -> Views:
-    """Views as columns."""
+    """Views as columns. Their texts share a buffer."""
+    texts, count = Spans.of([getattr(view, name).encode() for name in TEXTS for view in views]), len(views)
     return Views(
-        {name: Spans.of([getattr(view, name).encode() for view in views]) for name in TEXTS},
+        {name: texts[nth * count : (nth + 1) * count] for nth, name in enumerate(TEXTS)},
         np.array([view.timestamp for view in views], np.int64),
         {name: _integers([getattr(view, name) for view in views], rule.scale) for name, rule in NUMBERS.items()},
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from movie_stream.columnar.columns import Bools
-from movie_stream.columnar.spans import Ints, Spans
+from movie_stream.columnar.spans import PAD, Ints, Spans, joined, put, replaced
+from movie_stream.events.contract import NUMBERS, TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,18 @@ class Views:
             {name: number[rows] for name, number in self.numbers.items()},
         )
 
-    def concat(self, others: Views) -> Views:
-        """These views and then the others."""
+    def put(self, rows: Ints, others: Views) -> Views:
+        """These views, with the others in these rows. The texts of each share a buffer."""
+        texts = put([*self.texts.values()], rows, [others.texts[name] for name in self.texts])
         return Views(
-            {name: text.concat(others.texts[name]) for name, text in self.texts.items()},
-            np.concatenate([self.timestamp_ms, others.timestamp_ms]),
-            {name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
+            dict(zip(self.texts, texts, strict=True)),
+            replaced(self.timestamp_ms, rows, others.timestamp_ms),
+            {name: replaced(number, rows, others.numbers[name]) for name, number in self.numbers.items()},
         )
+
+
+def placeholders(count: int) -> Views:
+    """So many rows without a view, for `put`."""
+    nothing = np.zeros(count, np.int64)
+    empty = Spans(joined([]), nothing + len(PAD), nothing)
+    return Views(dict.fromkeys(TEXTS, empty), nothing, dict.fromkeys(NUMBERS, nothing))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.columnar.spans import Spans
+from movie_stream.columnar.spans import Spans, put, replaced
 from movie_stream.events.contract import FIELDS, TEXTS
 from movie_stream.events.event import ENCODER, View, decode
 from movie_stream.replay.files.csv_cells import NO_NUMBER, Numbers, parse_decimal, parse_whole, refusal, timestamps
@@ -45,6 +45,17 @@ class ViewChunk:
     def where(self, rows: slice | NDArray[np.intp]) -> ViewChunk:
         """These good rows, in this order, without the refused ones."""
         return ViewChunk(self.keys.take(rows), self.values.take(rows), self.timestamp_ms[rows], self.lines[rows], [])
+
+    def put(self, rows: NDArray[np.intp], others: ViewChunk) -> ViewChunk:
+        """The good rows, with the others in these rows, without the refused ones."""
+        [keys], [values] = put([self.keys], rows, [others.keys]), put([self.values], rows, [others.values])
+        return ViewChunk(
+            keys,
+            values,
+            replaced(self.timestamp_ms, rows, others.timestamp_ms),
+            replaced(self.lines, rows, others.lines),
+            [],
+        )
 
 
 class PlainRecords:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from movie_stream.columnar.spans import PAD, Spans
 from movie_stream.events.contract import FIELD_RULES, FIELDS, MAX_TIMESTAMP_MS, TEXTS, Text
@@ -61,22 +62,17 @@ class QuickRecords:
         if not COMPILED:
             plain = self._plain.views(rows, now_ms, future_tolerance_ms)
             return replace(plain, refused=in_order_of_lines([*rows.refused, *plain.refused]))
-        quick, written = self._written(rows, now_ms, future_tolerance_ms)
+        chunk, written = self._written(rows, now_ms, future_tolerance_ms)
         if written.all():
-            return replace(quick, refused=in_order_of_lines(rows.refused))
+            return replace(chunk, refused=in_order_of_lines(rows.refused))
         plain = self._plain.views(rows.where(~written), now_ms, future_tolerance_ms)
+        others = np.searchsorted(rows.lines, plain.lines)
+        written[others] = True
         refused = in_order_of_lines([*rows.refused, *plain.refused])
-        both = ViewChunk(
-            quick.keys.concat(plain.keys),
-            quick.values.concat(plain.values),
-            np.concatenate([quick.timestamp_ms, plain.timestamp_ms]),
-            np.concatenate([quick.lines, plain.lines]),
-            [],
-        )
-        return replace(both.where(np.argsort(both.lines)), refused=refused)
+        return replace(chunk.put(others, plain).where(np.flatnonzero(written)), refused=refused)
 
-    def _written(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> tuple[ViewChunk, np.ndarray]:
-        """The records of rows with the usual form, and at which rows they are."""
+    def _written(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> tuple[ViewChunk, NDArray[np.bool_]]:
+        """The records of all rows, and the mask of those that have the usual form; the others hold placeholders."""
         count = len(rows)
         columns = on_one_buffer(self._columns(rows))
         text = columns[0].text
@@ -92,8 +88,7 @@ class QuickRecords:
         made = value_begins, value_lengths, times, written
         write_objects(text, begins, lengths, *described, len(PAD), out, *made)
         keys, values = columns[FIELDS.index("user_id")], Spans(out, value_begins, value_lengths)
-        chunk = ViewChunk(keys, values, times, rows.lines, [])
-        return chunk if written.all() else chunk.where(np.flatnonzero(written)), written
+        return ViewChunk(keys, values, times, rows.lines, []), written
 
     def _columns(self, rows: Rows) -> Sequence[Spans]:
         none = np.zeros(len(rows), np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.columnar.spans import PAD, Spans, joined
+from movie_stream.columnar.spans import PAD, Spans, joined, put
 
 alike = st.sampled_from([b"", b"\x00", b"\x00" * 8, b"\x00" * 9, b"a" * 7, b"a" * 8, b"a" * 9, b"a" * 16, b"a" * 17])
 strings = st.binary(max_size=40) | alike | st.tuples(alike, st.binary(max_size=2)).map(b"".join)
@@ -56,14 +56,30 @@ def test_a_few_strings_of_a_large_buffer_come_back(values: list[bytes | None]) -
     assert elsewhere(values, bytes(10_000)).tolist() == values
 
 
-@given(columns, columns, st.booleans())
-def test_one_after_the_other(values: list[bytes | None], others: list[bytes | None], same_buffer: bool) -> None:
-    both = Spans.of([*values, *others])
-    first, second = (both[: len(values)], both[len(values) :]) if same_buffer else map(Spans.of, (values, others))
-    first.hashes()
-    together = first.concat(second)
-    assert together.tolist() == [*values, *others]
-    assert together.hashes().tolist() == both.hashes().tolist()
+pairs = st.tuples(st.none() | strings, st.none() | strings)
+
+
+@given(st.lists(pairs, max_size=8), st.dictionaries(st.integers(0, 7), pairs), st.booleans())
+def test_strings_are_put_into_rows(
+    rows: list[tuple[bytes | None, ...]], new: dict[int, tuple[bytes | None, ...]], hashed: bool
+) -> None:
+    new = {row: pair for row, pair in new.items() if row < len(rows)}
+    mine, others = two_columns(rows), two_columns([*new.values()])
+    if hashed:
+        for column in mine:
+            column.hashes()
+    made = put(mine, np.array([*new], np.int64), others)
+    wanted = [new.get(row, pair) for row, pair in enumerate(rows)]
+    assert [column.tolist() for column in made] == [[pair[nth] for pair in wanted] for nth in (0, 1)]
+    assert [c.hashes().tolist() for c in made] == [c.hashes().tolist() for c in two_columns(wanted)]
+    assert [column.tolist() for column in mine] == [[pair[nth] for pair in rows] for nth in (0, 1)]
+    assert made[0].text is made[1].text
+
+
+def two_columns(pairs: Sequence[tuple[bytes | None, ...]]) -> list[Spans]:
+    """A column of the first and one of the second of each pair, in one buffer with something before and after it."""
+    both = elsewhere([b"before", *(text for pair in pairs for text in pair), b"after"], b"#")[1:-1]
+    return [both[::2], both[1::2]]
 
 
 @given(columns, st.sampled_from([b"", b"\x00", b"\xff" * 9, b'"']), st.sampled_from([b"a", b"\xff" * 16]))
