@@ -138,7 +138,7 @@ def put(columns: Sequence[Spans], rows: Ints, others: Sequence[Spans]) -> list[S
     """
     if not len(rows):
         return list(columns)
-    begin = min(int(column.begins.min()) for column in columns) - len(PAD)
+    begin = max(min(int(column.begins.min()) for column in columns) - len(PAD), 0)
     end = max(int((column.begins + column.lengths).max()) for column in columns) + len(PAD)
     text = np.concatenate([columns[0].text[begin:end], others[0].text])
     return [

@@ -76,6 +76,13 @@ def test_strings_are_put_into_rows(
     assert made[0].text is made[1].text
 
 
+def test_a_row_without_a_place_in_the_buffer_is_empty() -> None:
+    spans = Spans.of([b"one", b"two", b"three"])
+    nowhere = Spans(spans.text, np.array([0, *spans.begins[1:]]), np.array([0, *spans.lengths[1:]]))
+    [column] = put([nowhere], np.array([1]), [Spans.of([b"2"])])
+    assert column.tolist() == [b"", b"2", b"three"]
+
+
 def two_columns(pairs: Sequence[tuple[bytes | None, ...]]) -> list[Spans]:
     """A column of the first and one of the second of each pair, in one buffer with something before and after it."""
     both = elsewhere([b"before", *(text for pair in pairs for text in pair), b"after"], b"#")[1:-1]
