@@ -101,8 +101,7 @@ class Accumulate(Owner[Accumulator]):
             self._letter_bytes[chunk.partition] > LETTER_BYTES_AT_MOST
             or state.rows_of_figures - self._rows[chunk.partition] > ROWS_AT_MOST
         ):
-            self.paused.add(chunk.partition)
-            self._group.pause(self.topic, chunk.partition, True)
+            self.pause(chunk.partition, True)
         self.refused.update((letter.kind, kind_of(letter.reason)) for letter in letters if letter.refused)
         self.copies.update(letter.kind for letter in letters if not letter.refused)
         if state.misplaced and not self._warned_of_misplaced:
@@ -150,15 +149,9 @@ class Accumulate(Owner[Accumulator]):
         await asyncio.gather(self._send_partials(partials), self._send_letters(letters))  # 1
         partials.clear()  # the entries need the memory
         if partition in self.paused:
-            self.paused.remove(partition)
-            self._group.pause(self.topic, partition, False)
+            self.pause(partition, False)
         if frozen is not None:
-            owned.flush_blocked_on = (
-                f"that its checkpoint is written, and read back where it must be ({self.changelog})"
-            )
-            with self.timings.taking(catalogue.CHECKPOINT):
-                await table.checkpoint(frozen)  # 2, 3
-            self._finish(partition, owned, frozen.position)  # 4
+            await self._checkpoint(partition, owned, frozen)  # 2, 3, 4
         return 1.0  # at most: which rows were sent before is not known
 
     async def _send_partials(self, partials: list[tuple[int, bytes]]) -> None:

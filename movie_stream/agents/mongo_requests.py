@@ -37,10 +37,10 @@ class MongoRequests:
     async def retrying(self, operation: Operation, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
         """Retries `ask` however long MongoDB is away, while `held` returns that the partition is still ours.
 
-        Raises WriterFenced once it is not, and any error of `ask` besides MongoAway.
+        Raises WriterFenced once it does not, and any error of `ask` besides MongoAway.
         """
         retry_s = RETRY_AT_FIRST_S
-        while True:
+        while held():
             began = monotonic()
             try:
                 answer = await ask()
@@ -55,9 +55,8 @@ class MongoRequests:
                 return answer
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
-            if not held():
-                raise WriterFenced("the partition went to another worker while MongoDB was away")
-            self._retries[operation] += 1
+            self._retries[operation] += held()
+        raise WriterFenced("the partition went before all was written")
 
     def export(self, values: Values) -> None:
         """Adds the metrics of this agent; those without a value yet as 0, so that the first event shows as a rise."""

@@ -31,12 +31,12 @@ from movie_stream.metrics import catalogue
 from movie_stream.metrics.metered import Meter
 from movie_stream.metrics.values import Values
 from movie_stream.tables.checkpoint import BrokenChangelog
-from movie_stream.tables.table import S, Table, WriterFenced
+from movie_stream.tables.table import Frozen, S, Table, WriterFenced
 
 logger = logging.getLogger(__name__)
 
 LEAVE_WITHIN_S: Final = 2.5
-"""The longest that the flush of revoked partitions may take; a state whose flush is cut off is forgotten."""
+"""The longest that a rebalance waits for the flush of revoked partitions; a state whose flush is late is forgotten."""
 
 LEFT_AT_ONCE: Final = 2
 """Revoked partitions that are flushed side by side: each holds its output in memory."""
@@ -98,6 +98,10 @@ class Owner(ABC, Generic[S]):
         """The tables of revoked partitions, until it is known who has these."""
         self.finished: dict[int, int] = {}
         self.paused: set[int] = set()
+        self._unfinished: dict[int, asyncio.Lock] = {}
+        """The lock of each partition that went while it was flushed: held until that flush ends."""
+        self._late: set[asyncio.Task[None]] = set()
+        """Last flushes that were not waited for to their end."""
         self._flushing = asyncio.Semaphore(self.flushes_at_once)
         self._leaving = asyncio.Semaphore(LEFT_AT_ONCE)
         self._arrived = asyncio.Event()
@@ -191,7 +195,11 @@ class Owner(ABC, Generic[S]):
         return None
 
     async def restore(self, partition: int) -> Table[S]:
-        """The table of an assigned partition, restored from its changelog."""
+        """The table of an assigned partition, restored from its changelog: once no checkpoint of this worker is on its
+        way there, which would count before those of this table.
+        """
+        async with self._unfinished.get(partition, contextlib.nullcontext()):
+            self._unfinished.pop(partition, None)
         log, claim = KafkaLog(self._broker, self.changelog, partition), self._context.claim
         table = Table(self.new_state(partition), log, self._context.run, None if claim is None else claim.claim)
         with self._explained(partition), self.timings.taking(catalogue.RESTORE):
@@ -366,6 +374,22 @@ class Owner(ABC, Generic[S]):
         """Whether the partition is still ours, under the same assignment."""
         return self.owned.get(partition) is owned
 
+    def pause(self, partition: int, paused: bool) -> None:
+        """Stops reading a partition, or goes on."""
+        (self.paused.add if paused else self.paused.discard)(partition)
+        self._group.pause(self.topic, partition, paused)
+
+    async def _checkpoint(self, partition: int, owned: Owned[S], frozen: Frozen, marked: bool = False) -> None:
+        """The last steps of a flush: a checkpoint's entries, its cursor, and the commit. Raises WriterFenced if it does
+        not count, or the partition went: its next owner may have restored it.
+        """
+        if not self.holds(partition, owned):
+            raise WriterFenced("the partition went before its checkpoint was written")
+        owned.flush_blocked_on = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
+        with self.timings.taking(catalogue.CHECKPOINT):
+            await owned.table.checkpoint(frozen, marked)
+        self._finish(partition, owned, frozen.position)
+
     def _finish(self, partition: int, owned: Owned[S], position: int) -> None:
         """Notes that a checkpoint counts, and starts a flush's last step: the commit, described in group.py."""
         owned.checkpointed, owned.saved_at_s = position, monotonic()
@@ -381,6 +405,7 @@ class Owner(ABC, Generic[S]):
             if owned.whole:
                 self.kept[partition] = owned.table
             else:
+                self._unfinished[partition] = owned.lock
                 self.forget(partition)
 
     def drop_all(self) -> None:
@@ -399,7 +424,7 @@ class Owner(ABC, Generic[S]):
 
     async def leave(self, partitions: Iterable[int], ends: bool = False) -> None:
         """Drops revoked partitions; tables that are whole are kept aside. Those that are behind are flushed first,
-        LEFT_AT_ONCE side by side and for a bounded time, and all of them if the worker `ends`.
+        LEFT_AT_ONCE side by side, and all of them if the worker `ends`; it is waited for a bounded time.
 
         Of the others, whoever gets them counts again what came since the last checkpoint; the group would wait for a
         flush.
@@ -407,13 +432,24 @@ class Owner(ABC, Generic[S]):
         revoked = [(p, self.owned[p]) for p in partitions if p in self.owned]
         for _, owned in revoked:
             owned.leaving = True
-        try:
-            async with asyncio.timeout(LEAVE_WITHIN_S):
-                await asyncio.gather(*(self._flush_last(partition, owned, ends) for partition, owned in revoked))
-        except TimeoutError:
-            logger.warning("%s: leaves without a last checkpoint; the next owner repeats the rest", self.topic)
+        last = [asyncio.create_task(self._flush_last(partition, owned, ends)) for partition, owned in revoked]
+        done, late = await asyncio.wait(last, timeout=LEAVE_WITHIN_S) if last else (set(), set())
         for partition, owned in revoked:
             self._drop(partition, owned)
+        if late:
+            logger.warning("%s: leaves without a last checkpoint; the next owner repeats the rest", self.topic)
+        for task in late:  # not cut off: what it has sent may still arrive, and `restore` waits for that
+            self._late.add(task)
+            task.add_done_callback(self._end_late)
+            if ends:
+                task.cancel()
+        for task in done:
+            task.result()  # raises what it raised
+
+    def _end_late(self, task: asyncio.Task[None]) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("%s: a last flush failed after its partition was revoked: %s", self.topic, error)
 
     async def _flush_last(self, partition: int, owned: Owned[S], ends: bool) -> None:
         owned.table.defer_snapshot = True

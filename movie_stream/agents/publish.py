@@ -113,8 +113,7 @@ class Publish(Owner[Merger]):
                 topic=self.topic, partition=chunk.partition, expected="partials", got=str(error)
             ) from error
         if len(state.dirty) > DIRTY_AT_MOST:
-            self.paused.add(chunk.partition)
-            self._group.pause(self.topic, chunk.partition, True)
+            self.pause(chunk.partition, True)
 
     def missed(self, partition: int, position: int, oldest: int) -> None:
         if not position:
@@ -140,10 +139,7 @@ class Publish(Owner[Merger]):
         4. the group's commit, see group.py; and the records below the cursor are deleted from `movie-partials`
         """
         table, state = owned.table, owned.table.state
-
-        def held() -> bool:
-            return self.holds(partition, owned)
-
+        held = partial(self.holds, partition, owned)
         owned.flush_blocked_on = "that MongoDB takes its documents"
         await self._fetch(state, held)
         frozen = table.freeze() if checkpoint else None
@@ -156,16 +152,10 @@ class Publish(Owner[Merger]):
             publish = partial(completeness.published, partition, watermarks if everything else None, windows)
             await self._mongodb.retrying("progress", publish, held)
         if everything and partition in self.paused:
-            self.paused.remove(partition)
-            self._group.pause(self.topic, partition, False)
+            self.pause(partition, False)
         if frozen is not None:
             await self._mark(partition, frozen.position, held)
-            owned.flush_blocked_on = (
-                f"that its checkpoint is written, and read back where it must be ({self.changelog})"
-            )
-            with self.timings.taking(catalogue.CHECKPOINT):
-                await table.checkpoint(frozen, marked=True)  # 2, 3
-            self._finish(partition, owned, frozen.position)  # 4
+            await self._checkpoint(partition, owned, frozen, marked=True)  # 2, 3, 4
             await self._broker.delete_before(self.topic, partition, await self._deletable(partition, frozen.position))
         state.drop_final(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY)
         if checkpoint:

@@ -76,9 +76,7 @@ class Count(Owner[Counted]):
 
     async def flush(self, partition: int, owned: Owned[Counted], checkpoint: bool) -> float:
         if checkpoint:
-            frozen = owned.table.freeze()
-            await owned.table.checkpoint(frozen)
-            self._finish(partition, owned, frozen.position)
+            await self._checkpoint(partition, owned, owned.table.freeze())
         return 0.0
 
 

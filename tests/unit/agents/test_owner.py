@@ -434,6 +434,104 @@ async def test_a_state_whose_last_flush_was_cut_off_does_not_come_back(monkeypat
     assert await returned(agent, log) is None
 
 
+class SlowLog(MemoryLog):
+    """Takes records only while `open` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.asked = asyncio.Event(), asyncio.Event()
+        self.open.set()
+
+    async def append(self, values: Sequence[bytes]) -> list[int]:
+        self.asked.set()
+        await self.open.wait()
+        return await super().append(values)
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+async def test_what_comes_back_is_restored_after_the_checkpoint_that_was_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, under_way: bool
+) -> None:
+    """It would count before that of the restored table, which would take it for another worker's."""
+    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
+    log, group = SlowLog(), Group()
+    monkeypatch.setattr("movie_stream.agents.owner.KafkaLog", lambda *_: log)
+    agent = accumulate(Broker(), group, UNTIL_END)
+    agent.take(0, await agent.restore(0), oldest=0, end=1)
+    group.ends = {(agent.topic, 0): 2 + agent.live_within}
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    log.open.clear()
+    if under_way:
+        agent.owned[0].flush = agent.owned[0].checkpoint = FlushSchedule(0, 0)
+        flushing = asyncio.create_task(agent._flush_if_due(0, agent.owned[0]))
+        await log.asked.wait()
+    await agent.leave([0])
+    assert (agent.owned, agent.kept) == ({}, {})
+    interrupted, restoring = (asyncio.create_task(agent.restore(0)) for _ in range(2))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    interrupted.cancel()
+    assert not restoring.done()
+    log.open.set()
+    agent.take(0, await restoring, oldest=0, end=1)
+    assert agent.finished == {0: 1}
+    agent.apply(chunk_of(0, 1, [json.dumps(VIEW).encode()]))
+    await agent._flush(0, agent.owned[0], leaving=True)
+    assert agent.finished == {0: 2}
+    if under_way:
+        await flushing
+    assert not agent._late
+
+
+async def test_no_checkpoint_is_begun_of_a_partition_that_went() -> None:
+    broker, log = Broker(), MemoryLog()
+    agent = accumulate(broker, Group())
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    broker.open.clear()
+    flushing = asyncio.create_task(agent._flush(0, owned, leaving=True))
+    await broker.asked.wait()
+    agent.drop_all()
+    broker.open.set()
+    await flushing
+    assert (len(broker.sent) > 0, log.end) == (True, 0)
+
+
+async def test_no_document_is_written_of_a_partition_that_went() -> None:
+    sink = Away(times=0)
+    agent = publish(Broker(), Group(), sink)
+    owned = own(agent, MemoryLog())
+    agent.apply(chunk_of(0, 0, partials()))
+    agent.drop_all()
+    await agent._flush(0, owned)
+    assert sink.written == []
+
+
+async def test_a_last_flush_that_fails_late_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
+    group, log = Group(), SlowLog()
+    agent = accumulate(Broker(), group)
+    own(agent, log)
+    group.ends = {(agent.topic, 0): 2 + agent.live_within}
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    log.open.clear()
+
+    async def lose(values: Sequence[bytes]) -> list[int]:
+        await log.open.wait()
+        raise ConnectionError("the broker lost it")
+
+    monkeypatch.setattr(log, "append", lose)
+    await agent.leave([0])
+    [late] = agent._late
+    log.open.set()
+    await asyncio.wait([late])
+    await asyncio.sleep(0)
+    assert "a last flush failed after its partition was revoked: the broker lost it" in caplog.text
+    assert not agent._late
+
+
 async def test_a_state_that_another_owner_has_overtaken_does_not_come_back() -> None:
     log = MemoryLog()
     agent = accumulate(Broker(), Group())
