@@ -87,17 +87,6 @@ async def or_die(work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
 
-def records_deleted(tp: TP, start: int, oldest: int) -> None:
-    """Ends the process, since records were deleted before they were read: a restart checks the last checkpoint."""
-    die(
-        WorkerFailed(
-            what=f"the records of {tp.topic}, partition {tp.partition}, from {start} to before {oldest} were deleted "
-            "before they were read",
-            remedy="start it again: it says what is lost",
-        )
-    )
-
-
 class ChunkSchema(faust.Schema):
     """Passes chunks through: their owners decode them as a whole."""
 
@@ -190,7 +179,6 @@ class MovieStream(faust.App):
         transport.finished = self.worker.finished
         transport.reachable = lambda: not self.worker.broker_lost
         transport.refuse = lambda error, given: or_die(self.worker.refuse(error, given))
-        transport.records_deleted = records_deleted
         self.transport = transport
         receive_in_place()
         take_whole_batches()

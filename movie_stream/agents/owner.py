@@ -366,7 +366,8 @@ class Owner(ABC, Generic[S]):
         not know which.
         """
         owned.whole = False
-        repeated = await self.flush(partition, owned, checkpoint)
+        with self._explained(partition):
+            repeated = await self.flush(partition, owned, checkpoint)
         owned.whole = True
         return repeated
 

@@ -181,7 +181,7 @@ class Publish(Owner[Merger]):
                 what="another run has begun"
                 if known is None
                 else f"MongoDB no longer says that {self.topic}, partition {partition}, is published up to offset "
-                f"{known}: it was set back, or another run has begun",
+                f"{known}: it was set back or deleted, or another run has begun",
                 remedy="start it again: it says what to do",
             )
         self._marks[partition] = max(position, known or 0)

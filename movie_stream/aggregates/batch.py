@@ -13,7 +13,7 @@ from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import Window
 from movie_stream.columnar.columns import Bools, Ints
 from movie_stream.columnar.hyperloglog import Hashes
-from movie_stream.columnar.spans import Spans
+from movie_stream.columnar.spans import HASH_KEY, Spans
 from movie_stream.kernels.grouping import COUNT, HIGH, LEAST, LOW, MOST, group_views, summarize
 
 _UNBOUNDED_MS: Final = np.iinfo(np.int64).max
@@ -78,6 +78,7 @@ class GroupedBatch:
             batch.timestamp_ms if times_ms is None else times_ms,
             batch.ids[by] if by else np.zeros(count, np.int64),
             window.length_ms or _UNBOUNDED_MS,
+            HASH_KEY,
             np.full(1 << (count + count // 2).bit_length(), -1, np.int32),
             columns,
             self.group_of,

@@ -60,16 +60,12 @@ class Groups:
         self.result, self.names, self._shown, self._live = result, names, shown, live
         self._row_bytes = 1.0
         """Bytes of a row in the last block; used to estimate how many rows fit into the next one."""
-        self.clear()
-
-    def clear(self) -> None:
-        """Drops all groups."""
         self.index = PairIndex()  # (start, name)
         self.label = Column(np.int64, fill=-1)
         self.unsent, self.unsaved = Column(np.bool_), Column(np.bool_)
         self.written = Column(np.bool_)
         """Of merged rows: whether a document was made of them, or they were restored."""
-        self.held: dict[str, Any] = {held.name: held.column(self._shown, self._live) for held in self.result.held}
+        self.held: dict[str, Any] = {held.name: held.column(shown, live) for held in result.held}
 
     def __len__(self) -> int:
         return len(self.index)

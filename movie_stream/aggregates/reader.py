@@ -33,6 +33,7 @@ class Reader:
 
         Their users have no numbers yet, since a view may not count: see `add_users`.
         """
+        self._vocabulary.bound_genres()
         views, valid, genres = self._plain(chunk)
         refusals: list[Refusal] = []
         rest = np.flatnonzero(~valid)

@@ -75,10 +75,13 @@ class Vocabulary:
         """The names that groups refer to by number; the groups know which of them are still used."""
         return self.movies, self.titles
 
-    def look_up_genres(self, texts: Spans) -> tuple[Ints, Bools]:
-        """The numbers of genres, and the mask of the valid ones: those that are more than whitespace."""
+    def bound_genres(self) -> None:
+        """Forgets the numbers of genres, if there are too many."""
         if len(self._genres) > GENRES_KEPT:
             self._forget_genres()
+
+    def look_up_genres(self, texts: Spans) -> tuple[Ints, Bools]:
+        """The numbers of genres, and the mask of the valid ones: those that are more than whitespace."""
         ids = self.genre_ids(texts)
         return ids, self._slug.values[ids] != _BLANK
 

@@ -33,6 +33,8 @@ from movie_stream.kernels.sketches import (
 
 Hashes = NDArray[np.uint64]
 Ranks = NDArray[np.uint8]
+_REGISTERS: Final = ord("D")
+"""The first byte of a large sketch."""
 _NO_HASHES: Final = np.zeros(0, np.uint64)
 PACKED_AT_ONCE: Final = 32
 """Large sketches that are packed together: few enough that their registers stay in the processor's cache."""
@@ -193,9 +195,12 @@ def counts_distinct(sketches: Sequence[bytes], firsts: Ints, lg_k: int) -> list[
     """
     lengths = np.fromiter(map(len, sketches), np.int64, len(sketches))
     text, begins = joined(sketches), len(PAD) + np.cumsum(lengths) - lengths
-    is_set = text[begins] == SET
-    if wrong := np.flatnonzero((lengths < 1) | is_set & (lengths % MEMBER_BYTES != 1)).tolist():
-        raise ValueError(f"expected a sketch: a letter, and 8 bytes for each member, got {lengths[wrong[0]]} bytes")
+    is_set, is_dense = text[begins] == SET, text[begins] == _REGISTERS
+    if wrong := np.flatnonzero((lengths < 1) | ~(is_dense | is_set & (lengths % MEMBER_BYTES == 1))).tolist():
+        got = sketches[wrong[0]]
+        raise ValueError(
+            f"expected a sketch: S and 8 bytes for each member, or D and registers, got {len(got)} bytes: {got[:9]!r}"
+        )
     counts = np.empty(len(firsts) - 1, np.int32)
     count_unions(text, begins, lengths, firsts, np.empty(ROOM, np.uint64), counts)
     found: list[int] = counts.tolist()

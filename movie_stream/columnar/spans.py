@@ -42,7 +42,7 @@ class Spans(Sequence["bytes | None"]):
     def __init__(self, text: Bytes, begins: Ints, lengths: Ints, hashes: Words | None = None) -> None:
         """`hashes` is the result of the method `hashes`, if it is known already."""
         self.text = text
-        """The buffer, with PAD on both sides; all strings are within it."""
+        """The buffer; all strings are within it, and kernels may read a word past each, as PAD allows."""
         self.begins = np.ascontiguousarray(begins, np.int64)
         self.lengths = np.ascontiguousarray(lengths, np.int64)
         """The lengths in bytes, or NULL."""
@@ -91,15 +91,6 @@ class Spans(Sequence["bytes | None"]):
             for begin, end, length in zip(self.begins.tolist(), ends, self.lengths.tolist(), strict=True)
         ]
 
-    @classmethod
-    def joined(cls, parts: Sequence[Spans]) -> Spans:
-        """The strings of all these parts, which share a buffer."""
-        return cls(
-            parts[0].text,
-            np.concatenate([part.begins for part in parts]),
-            np.concatenate([part.lengths for part in parts]),
-        )
-
     def tobytes(self) -> bytes:
         """All strings, one after the other; None is empty."""
         sizes = np.maximum(self.lengths, 0)
@@ -140,11 +131,12 @@ def put(columns: Sequence[Spans], rows: Ints, others: Sequence[Spans]) -> list[S
         return list(columns)
     begin = max(min(int(column.begins.min()) for column in columns) - len(PAD), 0)
     end = max(int((column.begins + column.lengths).max()) for column in columns) + len(PAD)
-    text = np.concatenate([columns[0].text[begin:end], others[0].text])
+    kept = columns[0].text[begin:end]
+    text = np.concatenate([kept, others[0].text])
     return [
         Spans(
             text,
-            replaced(column.begins - begin, rows, other.begins + (end - begin)),
+            replaced(column.begins - begin, rows, other.begins + len(kept)),
             replaced(column.lengths, rows, other.lengths),
             None if column._hashes is None else replaced(column._hashes, rows, other.hashes()),
         )

@@ -205,9 +205,10 @@ def compile_imported(started: Callable[[int], None] | None = None, stopped: Even
             raise KernelsMissing(count=len(missing), kernel=next(iter(missing)))
         if started is not None:
             started(len(missing))
-        longest_first = sorted(missing, key=lambda name: -missing[name].length)
+        longest_first, count = sorted(missing, key=lambda name: -missing[name].length), 0
         for name, code in children.compiled(longest_first, stopped or Event()):
             store.write(name, code)
             missing[name].load(code)
+            count += 1
         machine_code.release_linker()
-        return len(missing)
+        return count

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.kernels.compiled import Bytes, IntColumnsOut, Ints, Ints32Out, IntsOut, kernel, part
+from movie_stream.kernels.compiled import Bytes, IntColumnsOut, Ints, Ints32Out, IntsOut, Words, kernel, part
+from movie_stream.kernels.hash_tables import pair_hash
 from movie_stream.kernels.hashing import byte_at
 
 START, KEY, VIEWS, LAST = 0, 1, 2, 3
@@ -23,24 +24,25 @@ _NONE: Final = -1
 
 @kernel
 def group_views(
-    times_ms: Ints, keys: Ints, length_ms: int, table: Ints32Out, groups: IntColumnsOut, group_of: IntsOut
+    times_ms: Ints,
+    keys: Ints,
+    length_ms: int,
+    secret: Words,
+    table: Ints32Out,
+    groups: IntColumnsOut,
+    group_of: IntsOut,
 ) -> int:
     """Numbers the groups of views in the order of their first views; returns how many there are.
 
-    `table` is the hash table, filled with -1: a power of two long, and longer than there are views.
+    `table` is the hash table, filled with -1: a power of two long, and longer than there are views. A secret keys its
+    hashes, so nobody can choose windows that collide.
     """
-    mask, shift, mix_a, mix_b = (
-        len(table) - 1,
-        np.uint64(32),
-        np.uint64(0x9E3779B97F4A7C15),
-        np.uint64(0xC2B2AE3D27D4EB4F),
-    )
-    count, start = 0, 0
+    count, start, mask = 0, 0, len(table) - 1
     for view in range(len(times_ms)):
         if not 0 <= times_ms[view] - start < length_ms:  # most views are in the window of the one before
             start = times_ms[view] - times_ms[view] % length_ms
         key = keys[view]
-        slot = np.int64((np.uint64(start) * mix_a ^ np.uint64(key) * mix_b) * mix_a >> shift) & mask
+        slot = np.int64(pair_hash(start, key, secret) >> np.uint64(32)) & mask
         while True:  # linear probing
             group = int(table[slot])
             if group == _NONE:

@@ -58,12 +58,16 @@ class PartialsStore:
         except PyMongoError as error:
             raise explain(error, self._collection) from error
 
-    async def marks(self, partitions: Iterable[int], run: int) -> dict[int, int]:
-        """The marks of these partitions in this run, for those that have one. Raises what `load` raises."""
+    async def marks(self, partitions: Iterable[int], run: int, moved: bool = False) -> dict[int, int]:
+        """The marks of these partitions in this run, for those that have one; only those that were `moved`, if it is
+        set. Raises what `load` raises.
+        """
         by_id = {_mark_id(partition): partition for partition in partitions}
         try:
             collection = await linearizable(self._collection)
-            cursor = collection.find({"_id": {"$in": list(by_id)}, "_run": run}, {"_rev": 1})
+            cursor = collection.find(
+                {"_id": {"$in": list(by_id)}, "_run": run, **({_MOVED: True} if moved else {})}, {"_rev": 1}
+            )
             return {by_id[found["_id"]]: found["_rev"][0] async for found in cursor.max_time_ms(WRITE_LIMIT_MS)}
         except PyMongoError as error:
             raise explain(error, self._collection) from error
@@ -72,13 +76,7 @@ class PartialsStore:
         """The partitions whose mark of this run was moved, so that a checkpoint has followed it. Raises what `load`
         raises.
         """
-        by_id = {_mark_id(partition): partition for partition in partitions}
-        try:
-            collection = await linearizable(self._collection)
-            cursor = collection.find({"_id": {"$in": list(by_id)}, "_run": run, _MOVED: True}, {"_id": 1})
-            return {by_id[found["_id"]] async for found in cursor.max_time_ms(WRITE_LIMIT_MS)}
-        except PyMongoError as error:
-            raise explain(error, self._collection) from error
+        return set(await self.marks(partitions, run, moved=True))
 
     async def mark(self, partition: int, run: int, known: int | None, position: int) -> bool:
         """Moves a mark forward to a position; creates it if `known` is None. Returns False if the stored mark is below

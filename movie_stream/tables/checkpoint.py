@@ -80,7 +80,18 @@ def decode(value: bytes | None) -> EntryRecord | Cursor:
     try:
         return _DECODER.decode(value or b"")
     except msgspec.DecodeError as error:
-        raise BrokenChangelog(f"expected an entry or a cursor, got {(value or b'')[:40]!r}") from error
+        raise _foreign(value) from error
+
+
+def _is_claim(value: bytes | None) -> bool:
+    try:
+        return claim_in(value) is not None
+    except msgspec.DecodeError as error:
+        raise _foreign(value) from error
+
+
+def _foreign(value: bytes | None) -> BrokenChangelog:
+    return BrokenChangelog(f"expected an entry or a cursor, got {(value or b'')[:40]!r}")
 
 
 class Chain:
@@ -106,7 +117,7 @@ class Chain:
 
     def read(self, value: bytes | None) -> CountedCheckpoint | None:
         """Reads the next record; returns the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
-        if claim_in(value) is not None:
+        if _is_claim(value):
             return None
         record = decode(value)
         if isinstance(record, EntryRecord):

@@ -25,12 +25,12 @@ from time import monotonic
 from typing import Any, Final
 
 import aiokafka
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.kafka.batches.inflate import BatchRefused
 from movie_stream.kafka.batches.unpack import WholeBatches, chunks
@@ -75,7 +75,6 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self._one_at_a_time = asyncio.Lock()  # fetches, in the order in which they were requested
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        self._assignor = RoundRobinPartitionAssignor
         return aiokafka.AIOKafkaConsumer(
             **transport.client_options | {"client_id": WORKER},
             value_deserializer=WholeBatches(),
@@ -290,7 +289,10 @@ class ChunkConsumer(driver.Consumer):
             if not found or found[0].offsets[0] > start:
                 oldest = (await self.earliest_offsets(tp))[tp]
                 if oldest > start:  # aiokafka has silently continued at the oldest record
-                    self.transport.records_deleted(tp, start, oldest)
+                    what = f"the records of {tp.topic}, partition {tp.partition}, from {start} to before {oldest}"
+                    remedy = "start it again: it says what is lost"
+                    deleted = WorkerFailed(what=f"{what} were deleted before they were read", remedy=remedy)
+                    await self.transport.refuse(deleted, dict(self._next))
             # A chunk has the position where its fetch began, so that a table notices if that is not its own.
             for chunk in chunks(tp.partition, start if begin is None else begin, end, found):
                 if self.should_stop or not self.flow_active or (generation, seeks) != self._now:
@@ -449,7 +451,7 @@ class ChunkTransport(driver.Transport):
     """Whether the broker answers, as far as is known."""
     finished: Callable[[], Mapping[TP, int]]
     """The positions that may be committed."""
-    refuse: Callable[[BatchRefused, Mapping[TP, int]], Awaitable[None]]
-    """Called when records cannot be unpacked, with the positions up to which records were yielded; does not return."""
-    records_deleted: Callable[[TP, int, int], None]
-    """Called when records from one offset to before another were deleted before they could be fetched."""
+    refuse: Callable[[MovieStreamError, Mapping[TP, int]], Awaitable[None]]
+    """Called when records cannot be unpacked or were deleted, with the positions up to which records were yielded; does
+    not return.
+    """

@@ -27,7 +27,7 @@ from movie_stream.aggregates.document_keys import WindowKey
 from movie_stream.aggregates.groups import BLOCK_BYTES, Block
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.alerts.completeness import Completeness
-from movie_stream.errors import WorkerFailed
+from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.events.chunk import chunk_of
 from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
 from movie_stream.mongo.failures import MongoAway
@@ -530,6 +530,17 @@ async def test_a_last_flush_that_fails_late_is_logged(
     await asyncio.sleep(0)
     assert "a last flush failed after its partition was revoked: the broker lost it" in caplog.text
     assert not agent._late
+
+
+async def test_a_foreign_record_behind_a_checkpoint_is_named_by_topic_and_partition() -> None:
+    log = MemoryLog()
+    agent = accumulate(Broker(), Group())
+    owned = own(agent, log)
+    await owned.table.restore()
+    log.put(b"garbage")
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    with pytest.raises(ChangelogError, match=r"accumulate-changelog, partition 0: .* got b'garbage'"):
+        await agent._flush(0, owned, leaving=True)
 
 
 async def test_a_state_that_another_owner_has_overtaken_does_not_come_back() -> None:

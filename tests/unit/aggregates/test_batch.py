@@ -15,6 +15,7 @@ from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, Window
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import MISSING
+from movie_stream.kernels.grouping import group_views
 
 LARGEST = np.iinfo(np.int64).max
 
@@ -104,3 +105,14 @@ def test_every_figure_of_every_group(some: list[View], window: Window, by_key: b
         assert grouped.count("price").tolist() == [*map(len, prices)]
         assert grouped.largest("price").tolist() == [max(of, default=MISSING) for of in prices]
         assert grouped.smallest("price").tolist() == [min(of, default=LARGEST) for of in prices]
+
+
+def test_nobody_can_choose_windows_that_collide() -> None:
+    """By another secret they are at other places of the table; the groups are the same."""
+    times_ms, keys, tables = np.arange(100) * 60_000, np.zeros(100, np.int64), list[list[int]]()
+    for secret in np.random.default_rng(7).integers(0, 2**64, (2, 3), np.uint64) | np.uint64(1):
+        table, groups, group_of = np.full(256, -1, np.int32), np.empty((4, 100), np.int64), np.empty(100, np.int64)
+        assert group_views(times_ms, keys, 60_000, secret, table, groups, group_of) == 100
+        assert group_of.tolist() == [*range(100)]
+        tables.append(table.tolist())
+    assert tables[0] != tables[1]

@@ -170,9 +170,10 @@ def test_a_name_that_only_an_escape_can_write_is_not_taken_for_its_bytes() -> No
                 reading.check([value] * 40)
 
 
-def test_genres_are_forgotten_and_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_genres_are_forgotten_and_come_again(monkeypatch: pytest.MonkeyPatch, by_kernel: bool) -> None:
     monkeypatch.setattr(vocabulary, "GENRES_KEPT", 5)
-    reading = Reading()
+    reading = Reading(by_kernel)
     for at in range(0, 60, 3):
         spelt = [b"  " * (number % 5) + b"Genre  %d" % (number % 11) for number in range(at, at + 12)]
         reading.check([plain(number=number).replace(b"Sci-Fi", genre) for number in range(40) for genre in spelt])

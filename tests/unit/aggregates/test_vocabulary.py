@@ -35,6 +35,7 @@ def test_genres_keep_their_meaning_whatever_is_forgotten(rounds: list[tuple[list
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "GENRES_KEPT", 2)
         for some, one_by_one in rounds:
+            words.bound_genres()
             found, usable = words.look_up_genres(Spans.of([genre.encode() for genre in some]))
             assert usable.tolist() == [display_form(genre) is not None for genre in some]
             good = [genre for genre, one in zip(some, usable.tolist(), strict=True) if one]

@@ -93,7 +93,7 @@ def test_unions_are_counted_together_as_one_by_one(unions: list[list[tuple[int, 
         assert count == distinct if distinct <= EXACT_UP_TO else count == pytest.approx(distinct, rel=0.1)
 
 
-@pytest.mark.parametrize("wrong", [b"", b"S1234567", b"S123456789"])
+@pytest.mark.parametrize("wrong", [b"", b"S1234567", b"S123456789", b"X", b"X123", b"\0", b"s12345678"])
 def test_what_is_no_set_is_refused(wrong: bytes) -> None:
     with pytest.raises(ValueError, match=f"expected a sketch: .* got {len(wrong)} bytes"):
         count_distinct([sketch_of(members(3), 12), wrong], 12)

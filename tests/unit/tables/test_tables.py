@@ -486,7 +486,9 @@ def test_another_runs_changelog_is_no_changelog() -> None:
     assert restored(log, "old").state.position in (0, 12)
 
 
-@pytest.mark.parametrize("value", [None, b"", b"\xc1", b"{}", encode(EntryRecord(CheckpointId("w", 1), 0, b"x"))[:-1]])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"\xc1", b"{}", b"\x96\xa5claim\x01", encode(EntryRecord(CheckpointId("w", 1), 0, b"x"))[:-1]]
+)
 def test_what_no_writer_of_ours_has_written_is_named(value: bytes | None) -> None:
     log = MemoryLog()
     log.put(value)
