@@ -129,7 +129,7 @@ class Publish(Owner[Merger]):
         return self._context.cadence.publish_s
 
     async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> float:
-        """Flushes a copy of the state as of one point in time, in this order:
+        """Flushes in this order; a checkpoint is a copy of the state from before the documents, which may be newer:
 
         1. the documents (under backlog, without a checkpoint, those of windows that have ended), acknowledged by a
            majority and on disk; with rules for alerts, the windows to evaluate again and the time up to which all is

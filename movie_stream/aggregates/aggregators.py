@@ -102,25 +102,31 @@ class Aggregator(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ViewCount:
-    """The number of views."""
+class Summed:
+    """An integer that adds up over partitions; exact up to 2**63."""
 
-    stored: ClassVar[str] = "Views()"
-    name: ClassVar[str] = "views"
+    __slots__ = ()
 
     def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
-
-    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
-        np.add.at(column.values, rows, grouped.counts)
 
     def merge(self, parts: Sequence[Part], count: int) -> Ints:
         return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
-class SumOf:
+class ViewCount(Summed):
+    """The number of views."""
+
+    stored: ClassVar[str] = "Views()"
+    name: ClassVar[str] = "views"
+
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.add.at(column.values, rows, grouped.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class SumOf(Summed):
     """The sum of a number over the views that have it; exact up to 2**63."""
 
     number: str
@@ -133,14 +139,8 @@ class SumOf:
     def name(self) -> str:
         return f"{self.number}.sum"
 
-    def column(self, names: NameTables, live: bool) -> Column:
-        return Column(np.int64)
-
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.sum(self.number))
-
-    def merge(self, parts: Sequence[Part], count: int) -> Ints:
-        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class WideColumn(Column):
 
 
 @dataclass(frozen=True, slots=True)
-class CountOf:
+class CountOf(Summed):
     """The number of views that have a number."""
 
     number: str
@@ -199,14 +199,8 @@ class CountOf:
     def name(self) -> str:
         return f"{self.number}.count"
 
-    def column(self, names: NameTables, live: bool) -> Column:
-        return Column(np.int64)
-
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.count(self.number))
-
-    def merge(self, parts: Sequence[Part], count: int) -> Ints:
-        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +463,7 @@ class NewestView:
 
 
 @dataclass(frozen=True, slots=True)
-class UserFigure:
+class UserFigure(Summed):
     """A figure of a day that users.py maintains: it adds up over partitions, since a user's views are all in one."""
 
     name: str
@@ -478,14 +472,8 @@ class UserFigure:
     def stored(self) -> str:
         return f"OfUsers(name={self.name!r})"
 
-    def column(self, names: NameTables, live: bool) -> Column:
-        return Column(np.int64)
-
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         raise TypeError(f"{self.name} is not computed from single views; users.py keeps it")
-
-    def merge(self, parts: Sequence[Part], count: int) -> Ints:
-        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from movie_stream.aggregates.aggregators import (
     CountOf,
     NameTables,
     Part,
+    Summed,
     ViewCount,
     WideColumn,
     gathered,
@@ -51,7 +52,7 @@ class _RecordFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordCount(_RecordFigure):
+class RecordCount(Summed, _RecordFigure):
     """A number of records: all (`records`), views with a Kafka timestamp (`timed`), `new_genres`, or `retitled`."""
 
     name: str
@@ -59,12 +60,6 @@ class RecordCount(_RecordFigure):
     @property
     def stored(self) -> str:
         return f"OfRecords(name={self.name!r})"
-
-    def column(self, names: NameTables, live: bool) -> Column:
-        return Column(np.int64)
-
-    def merge(self, parts: Sequence[Part], count: int) -> Ints:
-        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)

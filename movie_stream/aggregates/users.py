@@ -76,9 +76,6 @@ class Users:
         self._days = UserDays()
         self.figures = [Groups(result, None, Vocabulary(), live=True) for result in results if result.aggregates_users]
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def apply(self, batch: Batch, threshold_ms: int) -> None:
         """Adds the views of a batch; `threshold_ms` is the lower bound of the timestamps of all later valid views."""
         self._grow()
@@ -128,9 +125,7 @@ class Users:
         return self._days.day[rows].astype(np.int64) * _DAY_MS
 
     def _rank(self, figures: Groups, limit: int, days: GroupedBatch, touched: Ints) -> None:
-        """Updates the top lists of days: only users already listed, or with a view in this batch, can be listed. For
-        ties see aggregators.rank_of.
-        """
+        """Updates the top lists of days: only users already listed, or with a view in this batch, can be listed."""
         held, rows, number = (
             figures.held["top_users"].values,
             figures.find(days.starts).tolist(),

@@ -26,7 +26,7 @@ from movie_stream.kernels.sketches import (
     SIZES,
     USED,
     add_members,
-    give_registers,
+    made_dense,
     move_rooms,
     raise_registers,
 )
@@ -130,7 +130,7 @@ class SketchColumn:
         sketches, rows = [exported[at] for at in picked.tolist()], rows[picked]
         for row, sketch in zip(rows.tolist(), sketches, strict=True):
             if sketch[:1] == b"D":
-                while not give_registers(row, self.lg_k, *self._arrays):
+                while not made_dense(row, self.lg_k, *self._arrays):
                     self._make_room()
                 registers = self._registers.room[self._slots.values[row]]
                 np.maximum(registers, unpack_registers(sketch, self.lg_k), out=registers)

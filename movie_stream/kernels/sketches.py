@@ -108,7 +108,7 @@ def widened(heap: WordsOut, used: IntsOut, begins: IntsOut, rooms: Ints32Out, ro
     return True
 
 
-@part
+@kernel
 def made_dense(
     row: int,
     lg_k: int,
@@ -177,22 +177,6 @@ def add_members(
                 return at
         raise_register(registers, slots[row], member, lg_k)
     return len(hashes)
-
-
-@kernel
-def give_registers(
-    row: int,
-    lg_k: int,
-    slots: IntsOut,
-    registers: ByteRowsOut,
-    begins: Ints,
-    rooms: Ints32Out,
-    sizes: Ints32Out,
-    heap: WordsOut,
-    used: IntsOut,
-) -> bool:
-    """See made_dense."""
-    return made_dense(row, lg_k, slots, registers, begins, rooms, sizes, heap, used)
 
 
 @kernel

@@ -53,9 +53,7 @@ class Consumer(ChunkConsumer):
     def __init__(self, fetching: aiokafka.AIOKafkaConsumer) -> None:
         self.fetching = fetching
         self.app = SimpleNamespace(consumer_generation_id=1)
-        self.transport = SimpleNamespace(
-            topics_of_views=frozenset(), resume=self.resumed, restore=self.restored, records_deleted=None
-        )
+        self.transport = SimpleNamespace(topics_of_views=frozenset(), resume=self.resumed, restore=self.restored)
         self.positions = dict.fromkeys(self.assignment(), 0)
         self.lacking, self.may_restore = set[TP](), asyncio.Event()
         self.may_restore.set()
@@ -192,7 +190,7 @@ async def test_records_fetched_ahead_are_dropped_at_a_seek_and_fetched_again(
             await opened.sought()
             assert not opened._ahead
         assert set(opened.positions.values()) == {END}
-        assert [len(state.users) for state in states.values()] == [END] * len(PARTITIONS), "one user a view"
+        assert [len(state.users.names) for state in states.values()] == [END] * len(PARTITIONS), "one user a view"
 
 
 @pytest.mark.parametrize("asked", ["during the seek", "after it"])

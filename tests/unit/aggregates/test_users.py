@@ -139,4 +139,4 @@ def test_the_list_of_users_changes_its_members() -> None:
 def test_users_are_counted() -> None:
     state = Accumulator(0, 1, Rules())
     state.apply(chunk_of(0, 0, [value for _, _, value in views(at(0, 1), at(0, 2), at(5, 1))]))
-    assert len(state.users) == 2
+    assert len(state.users.names) == 2
