@@ -440,7 +440,7 @@ NOTICED_BY: Final = {
     "evictions missing from deltas": 111,
     "what lies in the store not fetched": 9,
     "only one part of a list fetched": 13,
-    "evicted although changed": 760,
+    "evicted although changed": 76,
     "final for one source, and dropped": 1,
     "dropped within the allowed lateness": 6,
     "a joined session leaves the days in between": 5,
