@@ -42,8 +42,11 @@ class ReplicaSet:
                 "members": [{"_id": number, "host": host} for number, host in enumerate(hosts)],
                 "settings": {"electionTimeoutMillis": 2_000},
             }
-            with self.members[0].client(f"mongodb://{hosts[0]}/?directConnection=true") as client:
-                client.admin.command("replSetInitiate", config)
+            for host in reversed(hosts):  # the first one asks the others
+                with self.members[0].client(f"mongodb://{host}/?directConnection=true") as client:
+                    client.admin.command("ping")
+                    if host == hosts[0]:
+                        client.admin.command("replSetInitiate", config)
             self.wait_until_ready()
             stack.pop_all()
         return self
