@@ -43,8 +43,8 @@ from threading import Event
 from movie_stream.kernels import records, store
 from movie_stream.kernels.compiled import compile_imported
 stopped = Event()
-compile_imported(lambda missing: stopped.set(), stopped)
-print(store.read(records.read_records.name))
+count = compile_imported(lambda missing: stopped.set(), stopped)
+print(count, store.read(records.read_records.name))
 """
 ARGUMENTS: Final = """
 import pickle
@@ -312,7 +312,7 @@ def test_where_bounds_are_checked_an_index_outside_is_an_error(tmp_path: Path) -
 
 
 def test_it_is_stopped_by_another_thread(package: Path, tmp_path: Path) -> None:
-    assert said(run(package, tmp_path / "cache", STOPPED)) == "None"
+    assert said(run(package, tmp_path / "cache", STOPPED)) == "0 None"
     assert stored(package) == []
 
 
