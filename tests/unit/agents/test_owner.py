@@ -423,9 +423,20 @@ def test_live_or_not_a_flush_is_due_within_the_bound() -> None:
     assert schedule.due_s(live=True) == 1.0 + 3.0
 
 
+def leave_in_time_until(asked: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of `leave` is over once a last flush has asked: on a slow machine too, no earlier."""
+
+    async def wait(tasks: Collection[asyncio.Task[None]], **_: object) -> tuple[set[Any], set[Any]]:
+        await asked.wait()
+        done = {task for task in tasks if task.done()}
+        return done, {*tasks} - done
+
+    monkeypatch.setattr("movie_stream.agents.owner.asyncio.wait", wait)
+
+
 async def test_a_state_whose_last_flush_was_cut_off_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.25)
     broker, log = Broker(), MemoryLog()
+    leave_in_time_until(broker.asked, monkeypatch)
     agent = accumulate(broker, Group())
     broker.open.clear()
     await left(agent, log)
@@ -453,8 +464,8 @@ async def test_what_comes_back_is_restored_after_the_checkpoint_that_was_on_its_
     monkeypatch: pytest.MonkeyPatch, under_way: bool
 ) -> None:
     """It would count before that of the restored table, which would take it for another worker's."""
-    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
     log, group = SlowLog(), Group()
+    leave_in_time_until(log.asked, monkeypatch)
     monkeypatch.setattr("movie_stream.agents.owner.KafkaLog", lambda *_: log)
     agent = accumulate(Broker(), group, UNTIL_END)
     agent.take(0, await agent.restore(0), oldest=0, end=1)
@@ -510,8 +521,8 @@ async def test_no_document_is_written_of_a_partition_that_went() -> None:
 async def test_a_last_flush_that_fails_late_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
     group, log = Group(), SlowLog()
+    leave_in_time_until(log.asked, monkeypatch)
     agent = accumulate(Broker(), group)
     own(agent, log)
     group.ends = {(agent.topic, 0): 2 + agent.live_within}
@@ -519,6 +530,7 @@ async def test_a_last_flush_that_fails_late_is_logged(
     log.open.clear()
 
     async def lose(values: Sequence[bytes]) -> list[int]:
+        log.asked.set()
         await log.open.wait()
         raise ConnectionError("the broker lost it")
 
@@ -526,7 +538,7 @@ async def test_a_last_flush_that_fails_late_is_logged(
     await agent.leave([0])
     [late] = agent._late
     log.open.set()
-    await asyncio.wait([late])
+    await asyncio.gather(late, return_exceptions=True)
     await asyncio.sleep(0)
     assert "a last flush failed after its partition was revoked: the broker lost it" in caplog.text
     assert not agent._late
