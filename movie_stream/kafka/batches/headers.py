@@ -19,6 +19,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
 from movie_stream.kafka.batches import inflate
+from movie_stream.kafka.batches.holes import HOLES
 from movie_stream.kafka.batches.record_batch import RawBatch
 
 _OFFSET_AND_LENGTH: Final = struct.Struct(">qi")
@@ -67,6 +68,7 @@ def unpack_records(self: Any) -> Iterator[Any]:
 
     Raises BatchTooLarge and BatchDamaged.
     """
+    end_before_hole(self)
     with with_location(self):
         while True:
             try:
@@ -75,6 +77,15 @@ def unpack_records(self: Any) -> Iterator[Any]:
                 yield from _rest_of_batch(self)
             else:
                 return
+
+
+def end_before_hole(records: Any) -> None:
+    """Cuts what a PartitionRecords reads from before the first hole that may be filled, see holes.py."""
+    if HOLES.waits:
+        data = records._records.data
+        size = HOLES.bytes_before(records._tp, data, records.next_fetch_offset)
+        if size < len(data):
+            records._records = RawMemoryRecords(bytes(data[:size]))
 
 
 @contextmanager

@@ -121,6 +121,7 @@ def _unpack(self: Any) -> Iterator[Any]:
     if not isinstance(self._value_deserializer, WholeBatches):
         yield from headers.unpack_records(self)
         return
+    headers.end_before_hole(self)
     with headers.with_location(self):
         yield from _batches(self)
 
