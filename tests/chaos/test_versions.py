@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.fleet import ROOT, Command
-from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked
+from tests.chaos.scenario import TIMEOUT_S, on_kafka_when_asked
 from tests.chaos.stage import Kind, Stage
 from tests.support.whole_path import database
 
@@ -38,8 +38,9 @@ def other_format(number: int) -> Command:
     return sys.executable, "-m", "tests.upgrades.other_version", str(number), "worker"
 
 
-@on_both_when_asked
+@on_kafka_when_asked
 def test_workers_are_replaced_by_those_of_the_next_version_and_back(kind: Kind, tmp_path: Path) -> None:
+    """Not on Tansu, of which the earlier version passes over a batch once in a while: it does not wait at holes."""
     earlier = earlier_worker(tmp_path / "earlier")
     with Stage("a rolling upgrade, and back", kind, tmp_path) as stage:
         with stage.producing(stage.stream(), 4_000) as producer:
