@@ -23,7 +23,6 @@ from movie_stream.alerts.figures import lengths_ms
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.embedded.broker import CLUSTER_PREFIX
 from movie_stream.errors import BrokerForbids, BrokerRefused, KernelsNotStored
-from movie_stream.kafka.batches.holes import wait_for_missing_batches
 from movie_stream.kafka.cluster import agents, client, configs, permissions, topics
 from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.admin import Admin
@@ -178,8 +177,6 @@ async def _broker_for_writing(
     batch_bytes = min([BATCH_BYTES, *known])
     producer = await client.start_producer(settings, linger_ms=0, max_batch_size=batch_bytes)
     stack.push_async_callback(client.stop_producer, producer)
-    if producer._txn_manager is None:  # Tansu, or a broker like it: without transactions, and without compaction
-        wait_for_missing_batches()
     embedded = topology.identities[names.events].startswith(CLUSTER_PREFIX)
     # Tansu closes the connection when it is asked to delete records.
     broker = Broker(settings, producer, admin, limits, deletes=not embedded)

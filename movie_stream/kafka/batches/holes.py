@@ -2,8 +2,8 @@
 
 Tansu 0.6 assigns a batch its offsets before it stores it. If several producers write to a partition, a reader at its
 end may get a batch while the one before it is still missing; once past that, it would never read it. Hence a fetch ends
-before a hole, and the next one begins there. A hole that stays is that of a producer whose connection broke: nobody was
-told that its batch is stored.
+before a hole, and the next one begins there. A hole that stays is passed over after a while: probably its producer's
+connection broke before the batch was stored, of which nobody was told that it is.
 
 At other brokers holes are what compaction leaves, and are never filled: so nothing is done about them unless
 `wait_for_missing_batches` was called.
@@ -19,10 +19,10 @@ from typing import Any, Final
 
 logger = logging.getLogger(__name__)
 
-FILLED_WITHIN_S: Final = 1.0
-"""A batch is stored milliseconds after its offsets were assigned."""
-FETCHES_AT_LEAST: Final = 100
-"""How often a hole must have been seen besides: the broker itself may have stood still."""
+FILLED_WITHIN_S: Final = 10.0
+"""How long a reader waits at a hole. A batch is stored milliseconds after its offsets were assigned."""
+BETWEEN_LOOKS_S: Final = 0.1
+"""The most that counts of the time between two looks: the broker may have stood still."""
 _FIELDS: Final = struct.Struct(">qi4xb6xi")
 """A batch's first offset, its length, the version of its format, and its last offset relative to the first."""
 _LENGTH_FROM: Final = 12
@@ -31,20 +31,21 @@ _PRESENT: Final = 2
 
 
 @dataclass(slots=True)
-class _Hole:
-    offset: int
-    first_s: float
-    last_s: float
-    fetches: int = 1
+class _Wait:
+    """At a hole."""
+
+    looked_s: float
+    """When it was seen last, by the monotonic clock."""
+    waited_s: float = 0.0
 
 
 class Holes:
-    """The holes that readers wait at, one of a partition."""
+    """The holes that the readers of a process wait at."""
 
     def __init__(self) -> None:
         self.waits = False
         """Whether fetches end before holes."""
-        self._known: dict[Any, _Hole] = {}
+        self._known: dict[tuple[Any, int], _Wait] = {}  # by partition and offset
 
     def bytes_before(self, tp: Any, data: bytes, position: int) -> int:
         """How many bytes of a fetch from a position on come before its first hole: all if there is none, or if it
@@ -53,30 +54,29 @@ class Holes:
         at = 0
         while self.waits and len(data) - at >= _FIELDS.size:
             base, length, version, last = _FIELDS.unpack_from(data, at)
-            if version != _PRESENT:
+            if version != _PRESENT or length < _FIELDS.size - _LENGTH_FROM:  # another format, or damaged
                 break
-            if base > position and not self._stays(tp, position, base):
-                return at
+            if base > position:
+                if not self._stays(tp, position, base):
+                    return at
+            elif self._known:
+                self._known.pop((tp, position), None)  # it was filled
             position, at = max(position, base + last + 1), at + _LENGTH_FROM + length
         return len(data)
 
     def _stays(self, tp: Any, offset: int, until: int) -> bool:
-        """Notes that a hole was seen once more; whether it stays. A fetch begins after the one before it was looked at:
-        so the times of these count.
-        """
+        """Notes that a hole was seen once more; whether that was for long enough."""
         now_s = monotonic()
-        hole = self._known.get(tp)
-        if hole is None or hole.offset != offset:
-            self._known[tp] = _Hole(offset, now_s, now_s)
+        wait = self._known.setdefault((tp, offset), _Wait(now_s))
+        wait.waited_s += min(now_s - wait.looked_s, BETWEEN_LOOKS_S)
+        wait.looked_s = now_s
+        if wait.waited_s < FILLED_WITHIN_S:
             return False
-        waited_s, hole.last_s = hole.last_s - hole.first_s, now_s
-        hole.fetches += 1
-        if waited_s < FILLED_WITHIN_S or hole.fetches < FETCHES_AT_LEAST:
-            return False
-        del self._known[tp]
+        self._known.pop((tp, offset), None)
         logger.warning(
-            "%s, partition %s: the broker has no records of the offsets %s to %s: their producer's connection broke "
-            "before they were stored; goes on behind them",
+            "%s, partition %s: there is nothing at the offsets %s to %s, so reading goes on behind them; probably "
+            "their producer's connection broke before they were stored; should the broker store them later, they do "
+            "not count",
             *(tp.topic, tp.partition, offset, until - 1),
         )
         return True

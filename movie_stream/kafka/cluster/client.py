@@ -29,6 +29,7 @@ from aiokafka.errors import (
 from movie_stream.console.logs import unlogged
 from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, ClockWrong, MovieStreamError
 from movie_stream.kafka.batches import headers, inflate
+from movie_stream.kafka.batches.holes import wait_for_missing_batches
 from movie_stream.kafka.cluster.access import access_options, user_of
 from movie_stream.kafka.cluster.admin import Admin
 from movie_stream.kafka.cluster.diagnosis import why_closed
@@ -174,8 +175,10 @@ async def reader(
 
 
 async def start_producer(settings: Settings, *, idempotent: bool = True, **tuning: Any) -> AIOKafkaProducer:
-    """A started producer that waits for all in-sync replicas; idempotent, if requested and the broker supports it
-    (Tansu 0.6 does not).
+    """A started producer that waits for all in-sync replicas; idempotent, if requested and the broker supports it.
+
+    Tansu 0.6 does not. Nor has it transactions and compaction: so any hole that this process finds in a partition is
+    one that may be filled, see holes.py.
     """
     shared = {**options(settings), "acks": "all", "max_request_size": MAX_REQUEST_BYTES, **tuning}
     async with connecting(settings):
@@ -185,6 +188,7 @@ async def start_producer(settings: Settings, *, idempotent: bool = True, **tunin
             with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
                 return await _started(AIOKafkaProducer(**shared, enable_idempotence=True))
         except UnknownError:
+            wait_for_missing_batches()
             return await _started(AIOKafkaProducer(**shared))
 
 

@@ -427,7 +427,7 @@ def leave_in_time_until(asked: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -
     """The time of `leave` is over once a last flush has asked: on a slow machine too, no earlier."""
 
     async def wait(tasks: Collection[asyncio.Task[None]], **_: object) -> tuple[set[Any], set[Any]]:
-        await asked.wait()
+        await asyncio.wait_for(asked.wait(), 30)
         done = {task for task in tasks if task.done()}
         return done, {*tasks} - done
 

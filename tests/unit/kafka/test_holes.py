@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import pytest
@@ -49,8 +49,9 @@ def waiting() -> Holes:
 def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process waits at holes, for three fetches."""
     monkeypatch.setattr(headers, "HOLES", waiting())
-    monkeypatch.setattr(holes, "FETCHES_AT_LEAST", 3)
-    monkeypatch.setattr(holes, "FILLED_WITHIN_S", 0.0)
+    monkeypatch.setattr(holes, "FILLED_WITHIN_S", 0.125)
+    looks_s = count(0.0, 0.0625)
+    monkeypatch.setattr(holes, "monotonic", lambda: next(looks_s))
     unpack.take_whole_batches()
     yield
     headers.accept_any_header_names()
@@ -82,34 +83,57 @@ def test_batches_of_an_older_format_are_left_as_they_are() -> None:
     assert waiting().bytes_before(PLACE, batch[:16] + b"\1" + batch[17:], 3) == len(batch)
 
 
-def test_a_hole_stays_only_after_time_and_many_fetches(
+@pytest.mark.parametrize("length", [-1_000, -12, 0, 14])
+def test_a_damaged_length_is_left_to_aiokafka(length: int) -> None:
+    [(_, batch)] = fetched([Stored(2)], 10)
+    damaged = batch[:8] + length.to_bytes(4, "big", signed=True) + batch[12:]
+    assert waiting().bytes_before(PLACE, damaged, 10) == len(batch)
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        monkeypatch.setattr(holes, "monotonic", lambda: self.now_s)
+
+
+def looks(found: Holes, clock: Clock, batch: bytes, position: int, *, place: Any = PLACE, apart_s: float) -> int:
+    """How many looks at a hole it takes until it is passed over."""
+    for number in range(1_000):
+        if found.bytes_before(place, batch, position):
+            return number
+        clock.now_s += apart_s
+    raise AssertionError("it is not passed over")
+
+
+def test_a_hole_stays_after_a_while_in_which_the_broker_answers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The fetch counts that began after the time was over, which is when the one before it was looked at."""
+    """However long one answer takes, it counts as a tenth of a second."""
     [(_, behind)] = fetched([Stored(2, missing=3)], 7)
-    times_s, found = iter((100.0, 100.5, 100.9, 100.99, 200.0, 200.1)), waiting()
-    monkeypatch.setattr(holes, "monotonic", lambda: next(times_s))
-    monkeypatch.setattr(holes, "FETCHES_AT_LEAST", 5)
-    for _ in range(5):
-        assert found.bytes_before(PLACE, behind, 7) == 0
-    assert not caplog.records
-    with caplog.at_level(logging.WARNING):
-        assert found.bytes_before(PLACE, behind, 7) == len(behind)
+    clock, found = Clock(monkeypatch), waiting()
+    assert looks(found, clock, behind, 7, apart_s=0.03125) == 320
     assert caplog.messages == [
-        "movie-partials, partition 2: the broker has no records of the offsets 7 to 9: their producer's connection "
-        "broke before they were stored; goes on behind them"
+        "movie-partials, partition 2: there is nothing at the offsets 7 to 9, so reading goes on behind them; probably "
+        "their producer's connection broke before they were stored; should the broker store them later, they do not "
+        "count"
     ]
+    monkeypatch.setattr(holes, "BETWEEN_LOOKS_S", 0.125)
+    assert looks(found, clock, behind, 7, apart_s=60.0) == 80
 
 
-def test_a_hole_is_not_another_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holes, "FETCHES_AT_LEAST", 3)
-    monkeypatch.setattr(holes, "FILLED_WITHIN_S", 0.0)
-    found, other = waiting(), TopicPartition("movie-partials", 1)
-    [(_, behind)] = fetched([Stored(1, missing=1)], 7)
+def test_each_hole_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of other partitions, of other offsets, and of the same one once it was filled."""
+    monkeypatch.setattr(holes, "BETWEEN_LOOKS_S", 0.125)
+    clock, found, other = Clock(monkeypatch), waiting(), TopicPartition("movie-partials", 1)
+    [(_, filling), (_, behind)] = fetched([Stored(1), Stored(1)], 7)
     [(_, later)] = fetched([Stored(1, missing=1)], 9)
-    for place, batch, position in ((PLACE, behind, 7), (other, behind, 7), (PLACE, behind, 7), (PLACE, later, 9)) * 2:
-        if (place, position) != (other, 7):
-            assert found.bytes_before(place, batch, position) == 0
+    for _ in range(79):
+        assert found.bytes_before(PLACE, behind, 7) == 0
+        clock.now_s += 1
+    assert looks(found, clock, behind, 7, place=other, apart_s=1.0) == 80
+    assert looks(found, clock, later, 9, apart_s=1.0) == 80
+    assert found.bytes_before(PLACE, filling + behind, 7) == len(filling + behind)
+    assert looks(found, clock, behind, 7, apart_s=1.0) == 80
 
 
 @pytest.mark.parametrize("whole", [True, False])
