@@ -8,7 +8,7 @@ MASK = "***"
 SHORTEST = 6
 """The least characters of a secret that is searched for anywhere. Masking each `a` would reveal the secret."""
 _WORD = re.compile(r"\S+")
-_AFTER_USER = re.compile(r":(?!//)")
+_USER = re.compile(r"(?>(?:[^:]*://)?)[^:]*:")  # and the scheme before it: a password, too, may begin with //
 _SECRET_OPTION = re.compile(
     r"((?:password|secret|token)[\w.]{0,64}\s{0,8}[=:]\s{0,8})(?!expected )([^\s&,;]+)", re.IGNORECASE
 )  # bounded, so that the time is linear in the length of the text; "expected" begins our errors about a setting
@@ -69,10 +69,10 @@ def masked(text: str) -> str:
 def _without_password(word: str) -> str:
     """Masks up to the word's last @, since an unescaped @ more often than not belongs to the password."""
     head, at, rest = word.rpartition("@")
-    colon = _AFTER_USER.search(head)
-    if not at or colon is None or colon.end() == len(head):
+    user = _USER.match(head)
+    if not at or user is None or user.end() == len(head):
         return word
-    return f"{head[: colon.end()]}{MASK}@{rest}"
+    return f"{user[0]}{MASK}@{rest}"
 
 
 def printable(text: str) -> str:
