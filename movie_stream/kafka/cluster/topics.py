@@ -242,8 +242,8 @@ async def partition_count_mismatch(settings: Settings) -> str | None:
         return None
     async with client.admin(settings) as admin:
         with client.explained(settings, "looking at the topics"):
-            has = (await partition_counts(admin, (settings.kafka_topic,)))[settings.kafka_topic]
-    if settings.kafka_partitions == has:
+            has = (await partition_counts(admin, (settings.kafka_topic,))).get(settings.kafka_topic)
+    if has in (settings.kafka_partitions, None):  # of a topic that was just created not every broker knows yet
         return None
     return (
         f"{settings.kafka_topic} has {has} partitions and keeps them, though KAFKA_PARTITIONS is "

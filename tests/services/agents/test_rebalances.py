@@ -18,7 +18,13 @@ from tests.support.waiting import until
 from tests.support.whole_path import PATIENCE_S, database, documents, environment, log_of, started, succeed
 
 GOES_ON = re.compile(r"(\S+, partition \d+): goes on at offset \d+(, with the state that it had)?")
-OLD = "from movie_stream.kafka.fetch import transport as t; t.StickyAssignor = t.RoundRobinPartitionAssignor"
+OLD = """
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from movie_stream.kafka.fetch import transport
+from movie_stream.cli import main
+transport.StickyAssignor = RoundRobinPartitionAssignor
+main()
+"""
 """Makes a worker one that knows only Kafka's round robin."""
 PARTITIONS = 6
 """Of both topics."""
@@ -79,7 +85,7 @@ def test_what_a_worker_keeps_goes_on_with_its_state(settings: Settings, tmp_path
 @pytest.mark.long
 def test_a_worker_that_knows_only_the_round_robin_shares_with_another(settings: Settings, tmp_path: Path) -> None:
     new, old = tmp_path / "new.log", tmp_path / "old.log"
-    program = [sys.executable, "-c", f"{OLD}; from movie_stream.cli import main; main()", "worker"]
+    program = [sys.executable, "-c", OLD, "worker"]
     with views(settings, tmp_path) as producer, started(settings, "worker", log=new) as worker:
         until(lambda: len(taken(new)) == PARTITIONS, new, worker)
         with old.open("wb") as output:

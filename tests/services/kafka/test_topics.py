@@ -81,3 +81,13 @@ async def test_topics_that_are_too_narrow_for_the_events_are_named(settings: Set
     assert topics.too_few_partitions(names, narrow) == [
         f"{names.publish_changelog} has 1 partitions, fewer than the 3 of {names.partials}"
     ]
+
+
+async def test_another_number_of_partitions_is_said_of_a_topic_that_the_broker_knows(settings: Settings) -> None:
+    """In a cluster not every broker knows a topic that was just created."""
+    wishes = Settings(**settings.model_dump() | {"kafka_partitions": 4})
+    assert await topics.partition_count_mismatch(wishes) is None
+    await create(settings, settings.kafka_topic, 3)
+    said = await topics.partition_count_mismatch(wishes)
+    assert said is not None
+    assert said.startswith(f"{settings.kafka_topic} has 3 partitions and keeps them, though KAFKA_PARTITIONS is 4")
