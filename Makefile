@@ -84,7 +84,7 @@ monitoring: install ## the tests of monitoring/, with promtool and Prometheus
 browser: install ## the tests of the dashboard in Chromium; some minutes
 	$(BIN)/pytest -m "browser or not browser" --numprocesses=2 --dist=loadfile --durations=10 tests/browser
 
-chaos: install ## the fault suite, more than an hour; writes its table of results
+chaos: install ## the fault suite, 70 minutes; writes its table of results
 	rm -f .chaos/results.jsonl
 	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/chaos
 	$(BIN)/python -m tests.chaos.record

@@ -20,6 +20,7 @@ import pytest
 
 from movie_stream import masking
 from movie_stream.embedded.services import EmbeddedServices
+from movie_stream.kafka.batches.holes import HOLES
 from movie_stream.settings import Settings, variable_of
 from tests.support.examples import examples
 from tests.support.processes import below
@@ -133,6 +134,12 @@ def settings(services: EmbeddedServices) -> Settings:
             "mongodb_database": f"movies_{unique}",
         }
     )
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_at_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the embedded broker was met by one test is nothing to the next."""
+    monkeypatch.setattr(HOLES, "waits", False)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 
-import pytest
 from aiokafka import TopicPartition
 
 from movie_stream.kafka.batches.holes import HOLES
@@ -41,10 +40,7 @@ async def read(settings: Settings, place: TopicPartition) -> list[tuple[int, byt
     return found
 
 
-async def test_a_reader_gets_all_that_several_producers_write_at_once(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(HOLES, "waits", False)
+async def test_a_reader_gets_all_that_several_producers_write_at_once(settings: Settings) -> None:
     await topics.ensure(settings)
     await (await client.start_producer(settings)).stop()
     assert HOLES.waits, "at a broker without idempotent producers"
