@@ -137,9 +137,9 @@ def settings(services: EmbeddedServices) -> Settings:
 
 
 @pytest.fixture(autouse=True)
-def no_waiting_at_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting_at_holes() -> None:
     """That the embedded broker was met by one test is nothing to the next."""
-    monkeypatch.setattr(HOLES, "waits", False)
+    HOLES.waits = False
 
 
 @pytest.fixture(autouse=True)

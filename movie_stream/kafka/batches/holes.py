@@ -2,8 +2,8 @@
 
 Tansu 0.6 assigns a batch its offsets before it stores it. If several producers write to a partition, a reader at its
 end may get a batch while the one before it is still missing; once past that, it would never read it. Hence a fetch ends
-before a hole, and the next one begins there. A hole that stays is passed over after a while: probably its producer's
-connection broke before the batch was stored, of which nobody was told that it is.
+before a hole, and the next one begins there. A hole that stays is passed over after a while: probably the producer's
+connection broke before its batch was stored, and nobody was told that it had been.
 
 At other brokers holes are what compaction leaves, and are never filled: so nothing is done about them unless
 `wait_for_missing_batches` was called.

@@ -177,8 +177,8 @@ async def reader(
 async def start_producer(settings: Settings, *, idempotent: bool = True, **tuning: Any) -> AIOKafkaProducer:
     """A started producer that waits for all in-sync replicas; idempotent, if requested and the broker supports it.
 
-    Tansu 0.6 does not. Nor has it transactions and compaction: so any hole that this process finds in a partition is
-    one that may be filled, see holes.py.
+    Tansu 0.6 does not. Nor has it transactions or compaction: so from then on this process takes any hole in a
+    partition for one that may be filled, see holes.py.
     """
     shared = {**options(settings), "acks": "all", "max_request_size": MAX_REQUEST_BYTES, **tuning}
     async with connecting(settings):
